@@ -1,0 +1,55 @@
+/* Blocking database sessions for worker threads: plain sequential transactions as a role with claims. */
+#ifndef DB_SESSION_H
+#define DB_SESSION_H
+
+#include "base/err.h"
+#include "base/pool.h"
+
+typedef struct db_sessions db_sessions_t; /* the set: bounded, thread-safe */
+typedef struct db_session db_session_t;   /* one borrowed connection inside a transaction */
+
+db_sessions_t *db_sessions_create(str_t conninfo, size_t size_max, int acquire_timeout_ms);
+void db_sessions_destroy(db_sessions_t *sessions);
+
+typedef struct {
+    str_t role;        /* null string: the login role itself */
+    str_t claims_json; /* request.jwt.claims; null string: '{}' */
+    const str_t *settings; /* further name, value pairs */
+    size_t setting_count;  /* pairs */
+    int timeout_ms;        /* statement_timeout; 0: 30,000 */
+} db_session_who_t;
+
+/* Takes a connection and begins a transaction. Errors as db_tx_submit. Results and errors live in `pool`. */
+err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who,
+                        db_session_t **out) MUST_CHECK;
+
+/* A result: text values, in the session's pool. */
+typedef struct {
+    size_t row_count, column_count;
+    const str_t *columns; /* names */
+    const str_t *values;  /* row-major; null string = NULL */
+    int64_t affected;
+} db_rows_t;
+
+static inline str_t db_value(const db_rows_t *rows, size_t row, size_t column)
+{
+    return rows->values[row * rows->column_count + column];
+}
+
+/* Value by column name of row `row`; the null string when there is no such column. */
+str_t db_value_named(const db_rows_t *rows, size_t row, const char *column);
+
+/* `params`: text values, null string = NULL. Statements are prepared and cached by text. `out` may be NULL. */
+err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, size_t param_count,
+                        db_rows_t *out) MUST_CHECK;
+#define DB_PARAMS(...) (const str_t[]){__VA_ARGS__}, sizeof((const str_t[]){__VA_ARGS__}) / sizeof(str_t)
+
+/* Savepoint around what may fail and be gone on from. */
+err_t *db_session_savepoint(db_session_t *session) MUST_CHECK;
+err_t *db_session_rollback_to_savepoint(db_session_t *session) MUST_CHECK;
+
+/* Ends the transaction and gives the connection back; `session` is gone after either. */
+err_t *db_session_commit(db_session_t *session) MUST_CHECK;
+void db_session_rollback(db_session_t *session); /* NULL is allowed */
+
+#endif
