@@ -1,0 +1,78 @@
+-- Roles of a Supabase database, and the two logins of Basalt: authenticator (requests) and basalt_internal (auth, feed, scheduler).
+--
+-- psql variables, all optional: authenticator_password, internal_password, postgres_password.
+-- A password that is not passed in stays as it is; a role without one cannot log in under scram-sha-256.
+
+set local client_min_messages = warning;
+
+create or replace procedure pg_temp.ensure_role(role_name text, attributes text)
+language plpgsql as $$
+begin
+    if not exists (select from pg_roles where rolname = role_name) then
+        execute format('create role %I', role_name);
+    end if;
+    -- A role that is a superuser already (the cluster's own postgres, say) is somebody's way in: it is left alone.
+    if not exists (select from pg_roles where rolname = role_name and rolsuper) then
+        execute format('alter role %I %s', role_name, attributes);
+    end if;
+end
+$$;
+
+call pg_temp.ensure_role('supabase_admin', 'superuser createdb createrole replication bypassrls login');
+call pg_temp.ensure_role('postgres', 'login createdb createrole replication bypassrls');
+call pg_temp.ensure_role('anon', 'nologin inherit');
+call pg_temp.ensure_role('authenticated', 'nologin inherit');
+call pg_temp.ensure_role('service_role', 'nologin inherit bypassrls');
+call pg_temp.ensure_role('authenticator', 'login noinherit');
+call pg_temp.ensure_role('basalt_internal', 'login inherit');
+call pg_temp.ensure_role('supabase_auth_admin', 'login noinherit createrole');
+call pg_temp.ensure_role('supabase_storage_admin', 'login noinherit createrole');
+call pg_temp.ensure_role('supabase_realtime_admin', 'nologin noinherit');
+call pg_temp.ensure_role('supabase_functions_admin', 'login noinherit createrole');
+call pg_temp.ensure_role('supabase_replication_admin', 'login replication');
+call pg_temp.ensure_role('supabase_read_only_user', 'login bypassrls');
+call pg_temp.ensure_role('dashboard_user', 'nologin createdb createrole replication');
+
+grant anon, authenticated, service_role to authenticator;
+grant authenticator to supabase_storage_admin;
+grant pg_read_all_data to supabase_read_only_user;
+
+grant anon, authenticated, service_role to postgres;
+grant supabase_auth_admin, supabase_storage_admin, supabase_realtime_admin, supabase_functions_admin to postgres;
+grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+
+-- basalt_internal acts with the rights of the auth, storage and realtime owners. It reaches the API roles, and every
+-- role that a project grants to authenticator, only through SET ROLE: authenticator does not inherit, so nothing of
+-- theirs is usable by accident.
+grant supabase_auth_admin, supabase_storage_admin, supabase_realtime_admin to basalt_internal;
+grant authenticator to basalt_internal;
+
+alter role supabase_admin set search_path = "$user", public, auth, extensions;
+alter role postgres set search_path = "$user", public, extensions;
+alter role supabase_auth_admin set search_path = auth;
+alter role supabase_auth_admin set idle_in_transaction_session_timeout = 60000;
+alter role supabase_storage_admin set search_path = storage;
+alter role basalt_internal set idle_in_transaction_session_timeout = 60000;
+
+-- anon and authenticated never log in: the gateway reads these two values and applies them per request.
+alter role anon set statement_timeout = '3s';
+alter role authenticated set statement_timeout = '8s';
+alter role authenticator set statement_timeout = '8s';
+alter role authenticator set lock_timeout = '8s';
+
+-- Keep the statements that carry passwords out of the server's log, also when they fail.
+set local log_statement = 'none';
+set local log_min_duration_statement = -1;
+set local log_min_error_statement = 'panic';
+\if :{?authenticator_password}
+alter role authenticator password :'authenticator_password';
+\endif
+\if :{?internal_password}
+alter role basalt_internal password :'internal_password';
+\endif
+\if :{?postgres_password}
+alter role postgres password :'postgres_password';
+\endif
+set local log_statement to default;
+set local log_min_duration_statement to default;
+set local log_min_error_statement to default;
