@@ -20,13 +20,16 @@ typedef struct {
 
 typedef struct config config_t;
 
-/* Reads: table defaults < `file` (NAME=value lines, # comments, may be NULL) < process environment.
- * A value that does not parse is an error naming the key (never its value). `keys` ends with names == NULL. */
+/* Durations: "10" (seconds), "500ms", "1m30s", "2h". Sizes: "8192", "8MB", "8MiB" (both 2^20). Booleans:
+ * true, on, yes, 1 and their opposites. An empty value of anything but a string counts as not given. Lookups
+ * and overrides may come from any thread. Reads: table defaults < `file` (NAME=value lines, # comments, may
+ * be NULL) < process environment. A value that does not parse is an error naming the key (never its value).
+ * `keys` ends with names == NULL. */
 err_t *config_load(pool_t *errors, const config_key_t *keys, const char *file, config_t **out) MUST_CHECK;
 void config_destroy(config_t *config);
 
 /* Lookups by any name of the key. An unknown name is a bug and ends the process. Borrowed until destroy. */
-str_t config_str(const config_t *config, const char *name); /* null string: unset */
+str_t config_str(const config_t *config, const char *name);   /* null string: unset */
 int64_t config_int(const config_t *config, const char *name); /* ms for durations, bytes for sizes */
 bool config_bool(const config_t *config, const char *name);
 bool config_is_set(const config_t *config, const char *name);

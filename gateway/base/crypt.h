@@ -23,7 +23,8 @@ str_t crypt_base64url(pool_t *pool, str_t data); /* no padding, RFC 7515 */
 /* Both alphabets, padding optional; false on any other character. */
 bool crypt_unbase64(pool_t *pool, str_t text, str_t *out);
 
-/* AES-256-CBC with PKCS#7 padding; key 32 bytes, iv 16 bytes. False when the key, length or padding is wrong. */
+/* AES-256-CBC with PKCS#7 padding; key 32 bytes, iv 16 bytes. False when the key, length or padding is wrong.
+ */
 bool crypt_aes256_cbc_encrypt(pool_t *pool, str_t key, str_t iv, str_t plain, str_t *out);
 bool crypt_aes256_cbc_decrypt(pool_t *pool, str_t key, str_t iv, str_t cipher, str_t *out);
 

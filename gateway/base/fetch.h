@@ -54,8 +54,8 @@ void fetch_destroy(fetch_t *fetch);
 /* Redirects are not followed. Any HTTP answer is success here; `*out` lives in `pool`.
  * Errors: family upstream, status 502/504, code one of: connect, timeout, tls, address, too_large, protocol,
  * cancelled. `*out` may be partly filled on error (elapsed_us always is). */
-err_t *fetch_perform(fetch_t *fetch, pool_t *pool, const fetch_request_t *request, fetch_response_t *out)
-    MUST_CHECK;
+err_t *fetch_perform(fetch_t *fetch, pool_t *pool, const fetch_request_t *request,
+                     fetch_response_t *out) MUST_CHECK;
 
 /* First header of that name (case-insensitive), or the null string. */
 str_t fetch_header(const fetch_response_t *response, str_t name);

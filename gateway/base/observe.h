@@ -1,5 +1,4 @@
-/* Observations: code emits what happened; two consumers (log, metrics) decide what each means.
- * Adding a metric or a log line touches observe.def only. */
+/* Observations: code emits what happened; two consumers (log, metrics) decide what each means. */
 #ifndef BASE_OBSERVE_H
 #define BASE_OBSERVE_H
 

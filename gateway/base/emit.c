@@ -1,0 +1,180 @@
+#include "base/emit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* What stands behind the backslash for each byte: 0 none needed, 'u' the \u00XX form. */
+static const char ESCAPE[256] = {'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b',         't',          'n', 'u',
+                                 'f', 'r', 'u', 'u', 'u', 'u', 'u', 'u', 'u',         'u',          'u', 'u',
+                                 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\'};
+
+static char *write_escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    *to++ = '\\';
+    *to++ = ESCAPE[c];
+    if (ESCAPE[c] == 'u') {
+        *to++ = '0';
+        *to++ = '0';
+        *to++ = hex[c >> 4];
+        *to++ = hex[c & 15];
+    }
+    return to;
+}
+
+/* Bytes at `s` that can be copied as they are. */
+static size_t plain_run(const char *s, size_t len)
+{
+    size_t at = 0;
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'),
+                  last_control = _mm_set1_epi8(0x1f);
+    for (; at + 16 <= len; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(s + at));
+        __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
+        __m128i is_special = _mm_or_si128(
+            is_control, _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
+        int mask = _mm_movemask_epi8(is_special);
+        if (mask != 0)
+            return at + (size_t)__builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (at < len && ESCAPE[(unsigned char)s[at]] == 0)
+        at++;
+    return at;
+}
+
+void emit_json_string(buf_t *out, str_t value)
+{
+    char *to = buf_reserve(out, value.len + 2);
+    *to++ = '"';
+    size_t at = 0;
+    while (at < value.len) {
+        size_t run = plain_run(value.base + at, value.len - at);
+        memcpy(to, value.base + at, run);
+        to += run;
+        at += run;
+        if (at == value.len)
+            break;
+        out->len = (size_t)(to - out->base);
+        to = buf_reserve(out, value.len - at + 7); /* the escape, the rest as it is, the quote */
+        to = write_escape(to, (unsigned char)value.base[at++]);
+    }
+    *to++ = '"';
+    out->len = (size_t)(to - out->base);
+}
+
+void emit_init(emit_t *emit, buf_t *out)
+{
+    *emit = (emit_t){.out = out};
+}
+
+static void before_value(emit_t *emit)
+{
+    if (emit->after_key)
+        emit->after_key = false;
+    else if (emit->has_items[emit->depth])
+        buf_append_char(emit->out, ',');
+    emit->has_items[emit->depth] = true;
+}
+
+static void open_level(emit_t *emit, char bracket)
+{
+    before_value(emit);
+    buf_append_char(emit->out, bracket);
+    if (emit->depth + 1 >= EMIT_DEPTH_MAX)
+        abort(); /* depth is the program's own, never a peer's */
+    emit->has_items[++emit->depth] = false;
+}
+
+static void close_level(emit_t *emit, char bracket)
+{
+    if (emit->depth == 0)
+        abort();
+    emit->depth--;
+    buf_append_char(emit->out, bracket);
+}
+
+void emit_object_begin(emit_t *emit)
+{
+    open_level(emit, '{');
+}
+
+void emit_object_end(emit_t *emit)
+{
+    close_level(emit, '}');
+}
+
+void emit_array_begin(emit_t *emit)
+{
+    open_level(emit, '[');
+}
+
+void emit_array_end(emit_t *emit)
+{
+    close_level(emit, ']');
+}
+
+void emit_key(emit_t *emit, str_t key)
+{
+    before_value(emit);
+    emit_json_string(emit->out, key);
+    buf_append_char(emit->out, ':');
+    emit->after_key = true;
+}
+
+void emit_string(emit_t *emit, str_t value)
+{
+    if (str_is_null(value)) {
+        emit_null(emit);
+        return;
+    }
+    before_value(emit);
+    emit_json_string(emit->out, value);
+}
+
+void emit_int(emit_t *emit, int64_t value)
+{
+    before_value(emit);
+    buf_append_int(emit->out, value);
+}
+
+void emit_double(emit_t *emit, double value)
+{
+    if (!isfinite(value)) {
+        emit_null(emit);
+        return;
+    }
+    before_value(emit);
+    char text[32];
+    int len = 0;
+    for (int digits = 15; digits <= 17; digits++) { /* shortest form that reads back the same */
+        len = snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buf_append(emit->out, text, (size_t)len);
+}
+
+void emit_bool(emit_t *emit, bool value)
+{
+    before_value(emit);
+    buf_append_str(emit->out, value ? STR("true") : STR("false"));
+}
+
+void emit_null(emit_t *emit)
+{
+    before_value(emit);
+    buf_append_lit(emit->out, "null");
+}
+
+void emit_raw(emit_t *emit, str_t json)
+{
+    before_value(emit);
+    buf_append_str(emit->out, json);
+}
