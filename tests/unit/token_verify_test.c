@@ -1,0 +1,620 @@
+/* The JWT matrix: what must never be accepted, and the peer's answers for the rest. */
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "base/rand.h"
+#include "token/token.h"
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define SECRET "a-secret-of-more-than-thirty-two-bytes!"
+#define HS256_HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
+
+typedef struct {
+    pool_t *pool;
+    token_verifier_t *verifier;
+} fixture_t;
+
+static token_verifier_t *make_verifier(pool_t *pool, const token_options_t *options)
+{
+    token_verifier_t *verifier = NULL;
+    err_t *err = token_verifier_create(pool, options, &verifier);
+    if (err != NULL)
+        fail_msg("%.*s", STR_ARG(err->message));
+    return verifier;
+}
+
+static int set_up(void **state)
+{
+    fixture_t *fixture = calloc(1, sizeof(*fixture));
+    fixture->pool = pool_create();
+    fixture->verifier = make_verifier(
+        fixture->pool, &(token_options_t){.secret = STR(SECRET), .anon_role = STR("anon"), .cache_max = 4});
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture_t *fixture = *state;
+    token_verifier_destroy(fixture->verifier);
+    pool_destroy(fixture->pool);
+    free(fixture);
+    return 0;
+}
+
+/* header.payload, both as base64url */
+static str_t signing_input(pool_t *pool, const char *header, str_t payload)
+{
+    return pool_concat(pool, 3, crypt_base64url(pool, str_from_c(header)), STR("."),
+                       crypt_base64url(pool, payload));
+}
+
+static str_t with_hmac(pool_t *pool, const char *digest, str_t key, str_t input)
+{
+    unsigned char mac[64];
+    size_t len = 0;
+    EVP_Q_mac(NULL, "HMAC", NULL, digest, NULL, key.base, key.len, (const unsigned char *)input.base,
+              input.len, mac, sizeof(mac), &len);
+    str_t signature = crypt_base64url(pool, str_make((char *)mac, len));
+    return pool_concat(pool, 3, input, STR("."), signature);
+}
+
+static str_t hs256(pool_t *pool, const char *header, const char *payload)
+{
+    return with_hmac(pool, "SHA256", STR(SECRET), signing_input(pool, header, str_from_c(payload)));
+}
+
+static str_t claims(pool_t *pool, const char *payload)
+{
+    return hs256(pool, HS256_HEADER, payload);
+}
+
+static void assert_refused(token_verifier_t *verifier, pool_t *pool, str_t jwt, const char *code,
+                           const char *message)
+{
+    identity_t identity;
+    err_t *err = token_verify(verifier, pool, jwt, &identity);
+    assert_non_null(err);
+    assert_int_equal(err->status, 401);
+    if (code != NULL)
+        assert_string_equal(pool_cstr(pool, err->code), code);
+    if (message != NULL)
+        assert_string_equal(pool_cstr(pool, err->message), message);
+    assert_false(str_is_null(err->headers));
+    assert_false(identity.has_token);
+}
+
+static void assert_role(token_verifier_t *verifier, pool_t *pool, str_t jwt, const char *role)
+{
+    identity_t identity;
+    err_t *err = token_verify(verifier, pool, jwt, &identity);
+    if (err != NULL)
+        fail_msg("refused: %.*s", STR_ARG(err->message));
+    assert_string_equal(pool_cstr(pool, identity.role), role);
+}
+
+static EVP_PKEY *make_key(const char *type, const char *curve)
+{
+    return curve != NULL ? EVP_PKEY_Q_keygen(NULL, NULL, type, curve)
+                         : EVP_PKEY_Q_keygen(NULL, NULL, type, (size_t)2048);
+}
+
+static str_t public_pem(pool_t *pool, EVP_PKEY *key)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_PUBKEY(bio, key);
+    char *bytes = NULL;
+    long len = BIO_get_mem_data(bio, &bytes);
+    str_t pem = pool_str(pool, str_make(bytes, (size_t)len));
+    BIO_free(bio);
+    return pem;
+}
+
+static str_t public_der(pool_t *pool, EVP_PKEY *key)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+    str_t out = pool_str(pool, str_make((char *)der, (size_t)len));
+    OPENSSL_free(der);
+    return out;
+}
+
+static str_t bn_base64url(pool_t *pool, EVP_PKEY *key, const char *param, int len)
+{
+    BIGNUM *bn = NULL;
+    EVP_PKEY_get_bn_param(key, param, &bn);
+    int size = len > 0 ? len : BN_num_bytes(bn);
+    unsigned char *bytes = pool_alloc(pool, (size_t)size);
+    BN_bn2binpad(bn, bytes, size);
+    BN_free(bn);
+    return crypt_base64url(pool, str_make((char *)bytes, (size_t)size));
+}
+
+static str_t rsa_jwk(pool_t *pool, EVP_PKEY *key, const char *kid)
+{
+    return pool_printf(
+        pool, "{\"kty\":\"RSA\",\"alg\":\"RS256\",\"use\":\"sig\",\"kid\":\"%s\",\"n\":\"%s\",\"e\":\"%s\"}",
+        kid, bn_base64url(pool, key, OSSL_PKEY_PARAM_RSA_N, 0).base,
+        bn_base64url(pool, key, OSSL_PKEY_PARAM_RSA_E, 0).base);
+}
+
+static str_t ec_jwk(pool_t *pool, EVP_PKEY *key, const char *kid)
+{
+    return pool_printf(pool, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}",
+                       kid, bn_base64url(pool, key, OSSL_PKEY_PARAM_EC_PUB_X, 32).base,
+                       bn_base64url(pool, key, OSSL_PKEY_PARAM_EC_PUB_Y, 32).base);
+}
+
+static str_t digest_sign(pool_t *pool, EVP_PKEY *key, str_t input)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    size_t len = 0;
+    EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key);
+    EVP_DigestSign(ctx, NULL, &len, (const unsigned char *)input.base, input.len);
+    unsigned char *signature = pool_alloc(pool, len);
+    EVP_DigestSign(ctx, signature, &len, (const unsigned char *)input.base, input.len);
+    EVP_MD_CTX_free(ctx);
+    return str_make((char *)signature, len);
+}
+
+static str_t rs256(pool_t *pool, EVP_PKEY *key, const char *header, const char *payload)
+{
+    str_t input = signing_input(pool, header, str_from_c(payload));
+    return pool_concat(pool, 3, input, STR("."), crypt_base64url(pool, digest_sign(pool, key, input)));
+}
+
+static str_t es256(pool_t *pool, EVP_PKEY *key, const char *header, const char *payload)
+{
+    str_t input = signing_input(pool, header, str_from_c(payload));
+    str_t der = digest_sign(pool, key, input);
+    const unsigned char *at = (const unsigned char *)der.base;
+    ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &at, (long)der.len);
+    unsigned char raw[64];
+    BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, 32);
+    BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + 32, 32);
+    ECDSA_SIG_free(pair);
+    return pool_concat(pool, 3, input, STR("."), crypt_base64url(pool, str_make((char *)raw, 64)));
+}
+
+static void a_signed_token_gives_role_sub_session_and_claims(void **state)
+{
+    fixture_t *f = *state;
+    identity_t identity;
+    str_t jwt = claims(
+        f->pool,
+        "{ \"role\":\"authenticated\", \"sub\":\"u 1\",\n\"session_id\":\"s1\",\"exp\":99999999999}\n");
+    assert_null(token_verify(f->verifier, f->pool, jwt, &identity));
+    assert_string_equal(pool_cstr(f->pool, identity.role), "authenticated");
+    assert_string_equal(pool_cstr(f->pool, identity.sub), "u 1");
+    assert_string_equal(pool_cstr(f->pool, identity.session_id), "s1");
+    assert_string_equal(
+        pool_cstr(f->pool, identity.claims_json),
+        "{\"role\":\"authenticated\",\"sub\":\"u 1\",\"session_id\":\"s1\",\"exp\":99999999999}");
+    assert_true(identity.exp == 99999999999);
+}
+
+static void no_token_is_the_anonymous_role_or_401(void **state)
+{
+    fixture_t *f = *state;
+    assert_role(f->verifier, f->pool, STR_NULL, "anon");
+    token_verifier_t *strict = make_verifier(f->pool, &(token_options_t){.secret = STR(SECRET)});
+    assert_refused(strict, f->pool, STR_NULL, "PGRST302", "Anonymous access is disabled");
+    assert_refused(strict, f->pool, claims(f->pool, "{}"), "PGRST302", NULL);
+    token_verifier_destroy(strict);
+}
+
+static void without_a_secret_tokens_answer_500(void **state)
+{
+    fixture_t *f = *state;
+    identity_t identity;
+    token_verifier_t *bare = make_verifier(f->pool, &(token_options_t){.anon_role = STR("anon")});
+    err_t *err = token_verify(bare, f->pool, claims(f->pool, "{}"), &identity);
+    assert_non_null(err);
+    assert_int_equal(err->status, 500);
+    assert_string_equal(pool_cstr(f->pool, err->code), "PGRST300");
+    token_verifier_destroy(bare);
+}
+
+static void malformed_tokens_get_the_peers_answers(void **state)
+{
+    fixture_t *f = *state;
+    assert_refused(f->verifier, f->pool, STR(""), "PGRST301", "Empty JWT is sent in Authorization header");
+    assert_refused(f->verifier, f->pool, STR("a.b"), "PGRST301", "Expected 3 parts in JWT; got 2");
+    assert_refused(f->verifier, f->pool, STR("a.b.c.d.e"), "PGRST301", "Expected 3 parts in JWT; got 5");
+    assert_refused(f->verifier, f->pool, STR("quifquirndsjagnrgniur.fonvoienqhhdj.iuqvnvhojah"), "PGRST301",
+                   "JWT cryptographic operation failed");
+    assert_refused(f->verifier, f->pool, STR(".."), "PGRST301", NULL);
+}
+
+static void none_is_never_an_algorithm(void **state)
+{
+    fixture_t *f = *state;
+    static const char *const HEADERS[] = {"{\"alg\":\"none\"}",
+                                          "{\"alg\":\"None\"}",
+                                          "{\"alg\":\"NONE\"}",
+                                          "{\"alg\":\"\"}",
+                                          "{\"alg\":null}",
+                                          "{\"typ\":\"JWT\"}",
+                                          "{\"alg\":[\"HS256\"]}",
+                                          "{\"alg\":\"hs256\"}",
+                                          "[]",
+                                          "{",
+                                          "\"HS256\""};
+    for (size_t i = 0; i < sizeof(HEADERS) / sizeof(HEADERS[0]); i++) {
+        str_t input = signing_input(f->pool, HEADERS[i], STR("{\"role\":\"service_role\"}"));
+        assert_refused(f->verifier, f->pool, pool_concat(f->pool, 2, input, STR(".")), "PGRST301", NULL);
+        assert_refused(f->verifier, f->pool, with_hmac(f->pool, "SHA256", STR(SECRET), input), "PGRST301",
+                       NULL);
+        assert_refused(f->verifier, f->pool, with_hmac(f->pool, "SHA256", STR(""), input), "PGRST301", NULL);
+    }
+    str_t none = signing_input(f->pool, "{\"typ\":\"JWT\",\"alg\":\"none\"}", STR("{}"));
+    assert_refused(f->verifier, f->pool, pool_concat(f->pool, 2, none, STR(".AAAA")), "PGRST301",
+                   "Wrong or unsupported encoding algorithm");
+}
+
+static void a_text_secret_is_hs256_only(void **state)
+{
+    fixture_t *f = *state;
+    str_t input = signing_input(f->pool, "{\"alg\":\"HS512\"}", STR("{\"role\":\"x\"}"));
+    assert_refused(f->verifier, f->pool, with_hmac(f->pool, "SHA512", STR(SECRET), input), "PGRST301",
+                   "No suitable key or wrong key type");
+    str_t short_mac = signing_input(f->pool, HS256_HEADER, STR("{\"role\":\"x\"}"));
+    assert_refused(f->verifier, f->pool, with_hmac(f->pool, "SHA512", STR(SECRET), short_mac), "PGRST301",
+                   NULL);
+    assert_refused(f->verifier, f->pool, with_hmac(f->pool, "SHA256", STR("another-secret"), short_mac),
+                   "PGRST301", NULL);
+    assert_refused(f->verifier, f->pool, pool_concat(f->pool, 2, short_mac, STR(".")), "PGRST301", NULL);
+}
+
+static void a_public_key_is_never_an_hmac_secret(void **state)
+{
+    fixture_t *f = *state;
+    EVP_PKEY *rsa = make_key("RSA", NULL);
+    str_t pem = public_pem(f->pool, rsa);
+    str_t jwk = rsa_jwk(f->pool, rsa, "k1");
+    str_t der = public_der(f->pool, rsa);
+    const str_t forms[] = {pem, str_trim(pem), jwk, der};
+    const str_t secrets[] = {pem, jwk, pool_printf(f->pool, "{\"keys\":[%.*s]}", STR_ARG(jwk))};
+    for (size_t s = 0; s < 3; s++) {
+        token_verifier_t *verifier = make_verifier(f->pool, &(token_options_t){.secret = secrets[s]});
+        assert_role(verifier, f->pool, rs256(f->pool, rsa, "{\"alg\":\"RS256\"}", "{\"role\":\"ok\"}"), "ok");
+        for (size_t i = 0; i < 4; i++) {
+            str_t input = signing_input(f->pool, HS256_HEADER, STR("{\"role\":\"service_role\"}"));
+            assert_refused(verifier, f->pool, with_hmac(f->pool, "SHA256", forms[i], input), "PGRST301",
+                           "No suitable key or wrong key type");
+        }
+        token_verifier_destroy(verifier);
+    }
+    EVP_PKEY_free(rsa);
+}
+
+static void kid_selects_only_among_configured_keys(void **state)
+{
+    fixture_t *f = *state;
+    EVP_PKEY *rsa = make_key("RSA", NULL), *ec = make_key("EC", "P-256"), *stranger = make_key("RSA", NULL);
+    str_t set =
+        pool_printf(f->pool, "{\"keys\":[%.*s,%.*s,{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"}]}",
+                    STR_ARG(rsa_jwk(f->pool, rsa, "r")), STR_ARG(ec_jwk(f->pool, ec, "e")));
+    token_verifier_t *verifier = make_verifier(f->pool, &(token_options_t){.secret = set});
+    const char *payload = "{\"role\":\"ok\"}";
+    assert_role(verifier, f->pool, rs256(f->pool, rsa, "{\"alg\":\"RS256\",\"kid\":\"r\"}", payload), "ok");
+    assert_role(verifier, f->pool, es256(f->pool, ec, "{\"alg\":\"ES256\",\"kid\":\"e\"}", payload), "ok");
+    assert_role(verifier, f->pool, es256(f->pool, ec, "{\"alg\":\"ES256\"}", payload), "ok");
+    static const char *const BAD[] = {"{\"alg\":\"RS256\",\"kid\":\"e\"}",
+                                      "{\"alg\":\"RS256\",\"kid\":\"../../r\"}",
+                                      "{\"alg\":\"RS512\",\"kid\":\"r\"}",
+                                      "{\"alg\":\"PS256\",\"kid\":\"r\"}", "{\"alg\":\"RS256\",\"kid\":{}}"};
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
+        assert_refused(verifier, f->pool, rs256(f->pool, rsa, BAD[i], payload), "PGRST301", NULL);
+    str_t embedded =
+        pool_printf(f->pool, "{\"alg\":\"RS256\",\"jwk\":%.*s}", STR_ARG(rsa_jwk(f->pool, stranger, "r")));
+    assert_refused(verifier, f->pool, rs256(f->pool, stranger, embedded.base, payload), "PGRST301", NULL);
+    assert_refused(verifier, f->pool, rs256(f->pool, stranger, "{\"alg\":\"RS256\",\"kid\":\"r\"}", payload),
+                   "PGRST301", NULL);
+    str_t shown = token_public_jwks(verifier, f->pool);
+    assert_true(str_find(shown, STR("\"kid\":\"e\""), 0) != SIZE_MAX);
+    token_verifier_destroy(verifier);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(ec);
+    EVP_PKEY_free(stranger);
+}
+
+static void symmetric_keys_are_never_shown(void **state)
+{
+    fixture_t *f = *state;
+    str_t jwk = STR("{\"kty\":\"oct\",\"alg\":\"HS256\",\"kid\":\"o\",\"k\":"
+                    "\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75c\"}");
+    token_verifier_t *verifier =
+        make_verifier(f->pool, &(token_options_t){.secret = jwk, .anon_role = STR("anon")});
+    assert_string_equal(pool_cstr(f->pool, token_public_jwks(verifier, f->pool)), "{\"keys\":[]}");
+    str_t jwt = token_sign(verifier, f->pool, STR("{\"role\":\"r\"}"));
+    assert_role(verifier, f->pool, jwt, "r");
+    token_verifier_destroy(verifier);
+}
+
+static void unusable_key_material_is_refused_at_start(void **state)
+{
+    fixture_t *f = *state;
+    static const char *const BAD[] = {
+        "short",
+        "{\"kty\":\"oct\",\"k\":\"c2hvcnQ\"}",
+        "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"y\":"
+        "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
+        "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
+        "{\"keys\":[]}",
+        "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+        "@/nowhere/at/all"};
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        token_verifier_t *verifier = NULL;
+        assert_non_null(
+            token_verifier_create(f->pool, &(token_options_t){.secret = str_from_c(BAD[i])}, &verifier));
+    }
+}
+
+static void base64_secrets_are_decoded(void **state)
+{
+    fixture_t *f = *state;
+    str_t encoded = crypt_base64(f->pool, STR(SECRET));
+    token_verifier_t *verifier =
+        make_verifier(f->pool, &(token_options_t){.secret = encoded, .is_secret_base64 = true});
+    assert_role(verifier, f->pool, claims(f->pool, "{\"role\":\"r\"}"), "r");
+    token_verifier_destroy(verifier);
+}
+
+static void unknown_critical_headers_and_duplicates_are_refused(void **state)
+{
+    fixture_t *f = *state;
+    const char *payload = "{\"role\":\"r\"}";
+    assert_refused(f->verifier, f->pool,
+                   hs256(f->pool, "{\"alg\":\"HS256\",\"crit\":[\"b64\"],\"b64\":false}", payload),
+                   "PGRST301", NULL);
+    assert_refused(f->verifier, f->pool, hs256(f->pool, "{\"alg\":\"HS256\",\"crit\":[]}", payload),
+                   "PGRST301", NULL);
+    assert_refused(f->verifier, f->pool, hs256(f->pool, "{\"alg\":\"none\",\"alg\":\"HS256\"}", payload),
+                   "PGRST301", NULL);
+    assert_refused(f->verifier, f->pool, claims(f->pool, "{\"role\":\"a\",\"role\":\"service_role\"}"),
+                   "PGRST303", NULL);
+    assert_refused(f->verifier, f->pool, claims(f->pool, "{\"role\":\"a\\u0000b\"}"), NULL, NULL);
+    assert_refused(f->verifier, f->pool, claims(f->pool, "[1]"), "PGRST303", NULL);
+}
+
+static void huge_and_deep_tokens_are_refused(void **state)
+{
+    fixture_t *f = *state;
+    char *deep = pool_alloc(f->pool, 4200);
+    memset(deep, '[', 2000);
+    memset(deep + 2000, ']', 2000);
+    str_t nested = pool_printf(f->pool, "{\"role\":\"r\",\"a\":%.4000s}", deep);
+    assert_refused(f->verifier, f->pool, claims(f->pool, nested.base), "PGRST303", NULL);
+    char *big = pool_alloc(f->pool, 100000);
+    memset(big, 'a', 100000);
+    str_t huge = pool_printf(f->pool, "{\"role\":\"r\",\"a\":\"%.99999s\"}", big);
+    assert_refused(f->verifier, f->pool, claims(f->pool, huge.base), "PGRST301", NULL);
+}
+
+static void times_are_judged_with_thirty_seconds_of_leeway(void **state)
+{
+    fixture_t *f = *state;
+    static const struct {
+        const char *format, *message; /* message NULL: accepted */
+        int offset;
+    } CASES[] = {
+        {"{\"role\":\"r\",\"exp\":%lld}", NULL, -25},
+        {"{\"role\":\"r\",\"exp\":%lld}", "JWT expired", -35},
+        {"{\"role\":\"r\",\"exp\":%lld.0}", NULL, 100},
+        {"{\"role\":\"r\",\"exp\":%lld.5}", "JWT expired", 100},
+        {"{\"role\":\"r\",\"nbf\":%lld}", NULL, 25},
+        {"{\"role\":\"r\",\"nbf\":%lld}", "JWT not yet valid", 35},
+        {"{\"role\":\"r\",\"nbf\":%lld.5}", "JWT not yet valid", 35},
+        {"{\"role\":\"r\",\"iat\":%lld}", NULL, 25},
+        {"{\"role\":\"r\",\"iat\":%lld}", "JWT issued at future", 35},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        char payload[128];
+        snprintf(payload, sizeof(payload), CASES[i].format, (long long)(clock_unix() + CASES[i].offset));
+        if (CASES[i].message == NULL)
+            assert_role(f->verifier, f->pool, claims(f->pool, payload), "r");
+        else
+            assert_refused(f->verifier, f->pool, claims(f->pool, payload), "PGRST303", CASES[i].message);
+    }
+}
+
+static void odd_times_are_refused(void **state)
+{
+    fixture_t *f = *state;
+    static const char *const PAYLOADS[] = {"{\"exp\":-1}",
+                                           "{\"exp\":0}",
+                                           "{\"exp\":1e30}",
+                                           "{\"exp\":1e400}",
+                                           "{\"exp\":\"99999999999\"}",
+                                           "{\"exp\":true}",
+                                           "{\"exp\":[99999999999]}",
+                                           "{\"exp\":99999999999999999999999}",
+                                           "{\"nbf\":1e30}",
+                                           "{\"nbf\":\"0\"}",
+                                           "{\"iat\":1e30}",
+                                           "{\"iat\":{}}"};
+    for (size_t i = 0; i < sizeof(PAYLOADS) / sizeof(PAYLOADS[0]); i++)
+        assert_refused(f->verifier, f->pool, claims(f->pool, PAYLOADS[i]), NULL, NULL);
+    assert_refused(f->verifier, f->pool, claims(f->pool, "{\"exp\":\"x\"}"), "PGRST303",
+                   "The JWT 'exp' claim must be a number");
+    assert_role(f->verifier, f->pool, claims(f->pool, "{\"role\":\"r\",\"exp\":null}"), "r");
+}
+
+static void a_cached_token_still_expires(void **state)
+{
+    fixture_t *f = *state;
+    char payload[64];
+    snprintf(payload, sizeof(payload), "{\"role\":\"r\",\"exp\":%lld}", (long long)(clock_unix() + 10));
+    str_t jwt = claims(f->pool, payload);
+    assert_role(f->verifier, f->pool, jwt, "r");
+    assert_role(f->verifier, f->pool, jwt, "r");
+    clock_shift(60);
+    assert_refused(f->verifier, f->pool, jwt, "PGRST303", "JWT expired");
+    clock_shift(-60);
+    assert_role(f->verifier, f->pool, jwt, "r");
+}
+
+static void the_cache_is_bounded_and_never_confuses_tokens(void **state)
+{
+    fixture_t *f = *state;
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 20; i++) {
+            char role[16], payload[64];
+            snprintf(role, sizeof(role), "r%d", i);
+            snprintf(payload, sizeof(payload), "{\"role\":\"%s\"}", role);
+            assert_role(f->verifier, f->pool, claims(f->pool, payload), role);
+        }
+}
+
+static void the_audience_is_checked_when_configured(void **state)
+{
+    fixture_t *f = *state;
+    token_verifier_t *verifier = make_verifier(
+        f->pool, &(token_options_t){.secret = STR(SECRET), .audience = STR("us"), .anon_role = STR("anon")});
+    static const char *const GOOD[] = {"{\"aud\":\"us\"}", "{\"aud\":[\"x\",\"us\"]}", "{\"aud\":[]}",
+                                       "{\"aud\":null}", "{}"};
+    static const char *const FOREIGN[] = {"{\"aud\":\"them\"}", "{\"aud\":\"\"}", "{\"aud\":[\"them\"]}",
+                                          "{\"aud\":\"us2\"}"};
+    static const char *const BAD[] = {"{\"aud\":1}", "{\"aud\":{}}", "{\"aud\":[{},\"us\"]}",
+                                      "{\"aud\":[\"us\",1]}", "{\"aud\":true}"};
+    for (size_t i = 0; i < 5; i++)
+        assert_role(verifier, f->pool, claims(f->pool, GOOD[i]), "anon");
+    for (size_t i = 0; i < 4; i++)
+        assert_refused(verifier, f->pool, claims(f->pool, FOREIGN[i]), "PGRST303", "JWT not in audience");
+    for (size_t i = 0; i < 5; i++)
+        assert_refused(verifier, f->pool, claims(f->pool, BAD[i]), "PGRST303",
+                       "The JWT 'aud' claim must be a string or an array of strings");
+    token_verifier_destroy(verifier);
+}
+
+static void the_role_path_reads_both_notations(void **state)
+{
+    fixture_t *f = *state;
+    static const struct {
+        const char *path, *payload, *role; /* role NULL: no role found */
+    } CASES[] = {
+        {"$.a.role", "{\"a\":{\"role\":\"x\"}}", "x"},
+        {"$.a.roles[1]", "{\"a\":{\"roles\":[\"y\",\"x\"]}}", "x"},
+        {"$.a.roles[-1]", "{\"a\":{\"roles\":[\"y\",\"x\"]}}", "x"},
+        {"$[\"https://e.com/r\"][0].value", "{\"https://e.com/r\":[{\"value\":\"x\"}]}", "x"},
+        {"$.d[3]", "{\"d\":[\"x\"]}", NULL},
+        {"$.r[?(@ == \"x\")]", "{\"r\":[\"y\",\"x\"]}", "x"},
+        {"$.r[?@ != 'y']", "{\"r\":[\"y\",\"x\"]}", "x"},
+        {"$.r[?search(@, \"^xy\")]", "{\"r\":[\"ab\",\"xyz\"]}", "xyz"},
+        {"$.r[?match(@, \"x.\")]", "{\"r\":[\"xyz\",\"xy\"]}", "xy"},
+        {"$.r[?(@.n == \"b\")].v", "{\"r\":[{\"n\":\"a\"},{\"n\":\"b\",\"v\":\"x\"}]}", "x"},
+        {".a.role", "{\"a\":{\"role\":\"x\"}}", "x"},
+        {".\"https://e.com/r\"[0].value", "{\"https://e.com/r\":[{\"value\":\"x\"}]}", "x"},
+        {".r[?(@ ^== \"xx\")]", "{\"r\":[\"yxx\",\"xxy\"]}", "xxy"},
+        {".r[?(@ ==^ \"xx\")]", "{\"r\":[\"xxy\",\"yxx\"]}", "yxx"},
+        {".r[?(@ *== \"_t_\")]", "{\"r\":[\"t\",\"a_t_b\"]}", "a_t_b"},
+        {".r[?(@ == \"s\")]", "{\"r\":[{\"s\":\"s\"}]}", NULL},
+        {"$.role", "{\"role\":[\"service_role\"]}", "[\"service_role\"]"},
+        {"$.role", "{\"role\":{\"a\":\"service_role\"}}", "{\"a\":\"service_role\"}"},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        token_verifier_t *verifier = make_verifier(
+            f->pool, &(token_options_t){.secret = STR(SECRET), .role_claim_key = str_from_c(CASES[i].path)});
+        if (CASES[i].role != NULL)
+            assert_role(verifier, f->pool, claims(f->pool, CASES[i].payload), CASES[i].role);
+        else
+            assert_refused(verifier, f->pool, claims(f->pool, CASES[i].payload), "PGRST302", NULL);
+        token_verifier_destroy(verifier);
+    }
+}
+
+static void bad_role_paths_are_refused_at_start(void **state)
+{
+    fixture_t *f = *state;
+    static const char *const BAD[] = {"$.my_role;;domain",
+                                      "@@.role.other",
+                                      "role.other",
+                                      ".role##",
+                                      ".my_role;;domain",
+                                      ".#$$%&$%/",
+                                      "1234",
+                                      ".role[?(@ =)]",
+                                      "$",
+                                      "$..a",
+                                      "$.a[1"};
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        token_verifier_t *verifier = NULL;
+        err_t *err = token_verifier_create(
+            f->pool, &(token_options_t){.secret = STR(SECRET), .role_claim_key = str_from_c(BAD[i])},
+            &verifier);
+        assert_non_null(err);
+    }
+}
+
+static void no_flipped_bit_is_accepted(void **state)
+{
+    fixture_t *f = *state;
+    EVP_PKEY *rsa = make_key("RSA", NULL);
+    token_verifier_t *asymmetric =
+        make_verifier(f->pool, &(token_options_t){.secret = public_pem(f->pool, rsa)});
+    const str_t tokens[] = {claims(f->pool, "{\"role\":\"authenticated\",\"sub\":\"u\"}"),
+                            rs256(f->pool, rsa, "{\"alg\":\"RS256\"}", "{\"role\":\"authenticated\"}")};
+    token_verifier_t *verifiers[] = {f->verifier, asymmetric};
+    for (size_t t = 0; t < 2; t++)
+        for (size_t bit = 0; bit < tokens[t].len * 8; bit++) {
+            pool_t *pool = pool_create();
+            char *bytes = pool_cstr(pool, tokens[t]);
+            bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << (bit % 8)));
+            identity_t identity;
+            assert_non_null(token_verify(verifiers[t], pool, str_make(bytes, tokens[t].len), &identity));
+            pool_destroy(pool);
+        }
+    token_verifier_destroy(asymmetric);
+    EVP_PKEY_free(rsa);
+}
+
+static void what_we_sign_we_verify(void **state)
+{
+    fixture_t *f = *state;
+    str_t jwt = token_sign(f->verifier, f->pool, STR("{\"role\":\"authenticated\",\"exp\":99999999999}"));
+    assert_role(f->verifier, f->pool, jwt, "authenticated");
+    str_t text;
+    assert_null(token_read_signed(f->verifier, f->pool, claims(f->pool, "{\"exp\":1}"), &text));
+    assert_string_equal(pool_cstr(f->pool, text), "{\"exp\":1}");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_signed_token_gives_role_sub_session_and_claims),
+        T(no_token_is_the_anonymous_role_or_401),
+        T(without_a_secret_tokens_answer_500),
+        T(malformed_tokens_get_the_peers_answers),
+        T(none_is_never_an_algorithm),
+        T(a_text_secret_is_hs256_only),
+        T(a_public_key_is_never_an_hmac_secret),
+        T(kid_selects_only_among_configured_keys),
+        T(symmetric_keys_are_never_shown),
+        T(unusable_key_material_is_refused_at_start),
+        T(base64_secrets_are_decoded),
+        T(unknown_critical_headers_and_duplicates_are_refused),
+        T(huge_and_deep_tokens_are_refused),
+        T(times_are_judged_with_thirty_seconds_of_leeway),
+        T(odd_times_are_refused),
+        T(a_cached_token_still_expires),
+        T(the_cache_is_bounded_and_never_confuses_tokens),
+        T(the_audience_is_checked_when_configured),
+        T(the_role_path_reads_both_notations),
+        T(bad_role_paths_are_refused_at_start),
+        T(no_flipped_bit_is_accepted),
+        T(what_we_sign_we_verify),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
