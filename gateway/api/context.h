@@ -14,13 +14,13 @@ typedef struct {
     http_request_t *request;
     pool_t *pool;
     api_style_t style;
-    str_t path;        /* behind the route's prefix, raw, begins with '/' or is empty */
-    str_t request_id;  /* from X-Request-Id when sane, else made */
+    str_t path;       /* behind the route's prefix, raw, begins with '/' or is empty */
+    str_t request_id; /* from X-Request-Id when sane, else made */
     int64_t started_us;
-    str_t bearer;      /* Authorization: Bearer, else apikey; null string when neither */
-    str_t apikey;      /* the apikey header, may be null */
-    bool has_authorization; /* an Authorization: Bearer header was sent */
-    bool is_verbose_errors;
+    str_t bearer;               /* Authorization: Bearer, else apikey; null string when neither */
+    str_t apikey;               /* the apikey header, may be null */
+    bool has_authorization;     /* an Authorization: Bearer header was sent */
+    const identity_t *identity; /* set by the first api_identity that succeeds */
 } api_context_t;
 
 /* Verifies ctx->bearer (once; later calls return the same). Error as token_verify. */

@@ -14,6 +14,10 @@ typedef enum {
     API_EVENT_COUNT
 } api_event_t;
 
+/* The table itself: made and freed by main. */
+struct api_events *api_events_create(void);
+void api_events_destroy(struct api_events *events);
+
 void api_event_on(gateway_t *gateway, api_event_t event, void (*fn)(void *arg, str_t subject), void *arg);
 void api_event_emit(gateway_t *gateway, api_event_t event, str_t subject);
 /* From a worker: posts to the loop (subject copied). */

@@ -1,4 +1,5 @@
-/* The table of edge functions: declared here, defined by functions/registry.c, read by the /functions/v1 route. */
+/* The table of edge functions: declared here, defined by functions/registry.c, read by the /functions/v1
+ * route. */
 #ifndef API_FN_TABLE_H
 #define API_FN_TABLE_H
 
@@ -18,7 +19,8 @@ typedef struct {
     const char *name;    /* path segment below /functions/v1/ */
     const char *methods; /* "POST" or "GET POST" */
     fn_auth_t auth;
-    const char *roles; /* FN_AUTH_ROLE: "admin operator" */
+    const char *roles;     /* FN_AUTH_ROLE: "admin operator" */
+    const char *forbidden; /* FN_AUTH_ROLE: error text of the 403 */
     size_t body_max;   /* bytes */
     int timeout_ms;
     void (*run)(api_task_t *task);

@@ -17,6 +17,10 @@ typedef struct {
     bool has_own_cors;        /* the handler answers OPTIONS itself and sets its CORS headers */
 } api_route_t;
 
+/* The table itself: made and freed by main. */
+struct api_routes *api_routes_create(void);
+void api_routes_destroy(struct api_routes *routes);
+
 void api_route_add(gateway_t *gateway, const api_route_t *route); /* copied; before the server listens */
 
 /* The listener's handler (arg = gateway): builds the context, answers preflights, finds the route, logs. */

@@ -1,5 +1,5 @@
-/* Sequential handlers on worker threads: the request is copied into a task with a pool of its own, so nothing is
- * shared with the loop; the reply is sent if the client is still there. */
+/* Sequential handlers on worker threads: the request is copied into a task with a pool of its own, so nothing
+ * is shared with the loop; the reply is sent if the client is still there. */
 #ifndef API_TASK_H
 #define API_TASK_H
 
@@ -20,14 +20,14 @@ typedef struct {
     identity_t identity; /* when the route asked for it */
     str_t bearer;        /* Authorization: Bearer, else apikey */
     bool has_authorization;
-    void *arg;           /* the handler's own (table row) */
+    void *arg; /* the handler's own (table row) */
     /* The reply, filled by the handler: */
-    int status;              /* default 200 */
-    str_t content_type;      /* default application/json */
-    str_t reply;             /* body */
+    int status;         /* default 200 */
+    str_t content_type; /* default application/json */
+    str_t reply;        /* body */
     api_header_t *reply_headers;
     size_t reply_header_count;
-    const err_t *error;      /* when set, rendered instead of the reply */
+    const err_t *error; /* when set, rendered instead of the reply */
 } api_task_t;
 
 /* Runs `run` on `workers` and then answers. A full queue answers 503 with Retry-After at once. */

@@ -1,0 +1,71 @@
+/* How the executor (or somebody who may act for it) proves itself: HMAC headers, service role, or a user. */
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "functions/canonical_json.h"
+#include "functions/fn.h"
+
+#define SIGNATURE_AGE_MAX_S 300
+#define SIGNATURE_AHEAD_MAX_S 30
+
+static const char SECRET_SQL[] =
+    "select public.decrypt_password(executor_shared_secret_encrypted, encryption_key)"
+    "  from public.activity_settings"
+    " where executor_shared_secret_encrypted is not null limit 1";
+
+/* The secret of the database wins over the configured one; the null string when there is neither. */
+static str_t shared_secret(api_task_t *task)
+{
+    db_session_t *session = NULL;
+    db_rows_t rows = {0};
+    str_t secret = STR_NULL;
+    err_t *err = fn_begin_service(task, &session);
+    if (err == NULL)
+        err = db_session_query(session, FN_SQL(SECRET_SQL), NULL, 0, &rows);
+    if (err == NULL && rows.row_count == 1)
+        secret = db_value(&rows, 0, 0);
+    db_session_rollback(session);
+    return secret.len > 0 ? secret : config_str(task->gateway->config, "BASALT_EXECUTOR_SHARED_SECRET");
+}
+
+static bool is_fresh(str_t timestamp)
+{
+    int64_t at = 0;
+    size_t digits = 0;
+    while (digits < timestamp.len && timestamp.base[digits] >= '0' && timestamp.base[digits] <= '9')
+        digits++;
+    if (digits == 0 || !str_to_int64(str_slice(timestamp, 0, digits), &at))
+        return false;
+    int64_t age = clock_unix() - at;
+    return age <= SIGNATURE_AGE_MAX_S && age >= -SIGNATURE_AHEAD_MAX_S;
+}
+
+static bool is_signed(api_task_t *task, str_t secret, str_t signature, str_t timestamp)
+{
+    for (int dialect = CANONICAL_ASCII; dialect <= CANONICAL_UTF8; dialect++) {
+        str_t message = canonical_json(task->pool, task->body, (canonical_t)dialect);
+        if (str_is_null(message))
+            return false;
+        str_t expected =
+            crypt_hmac_sha256_hex(task->pool, secret, pool_concat(task->pool, 2, message, timestamp));
+        if (crypt_equal(expected, signature))
+            return true;
+    }
+    return false;
+}
+
+fn_proof_t fn_executor_proof(api_task_t *task)
+{
+    str_t signature = api_task_header(task, "x-executor-signature");
+    str_t timestamp = api_task_header(task, "x-executor-timestamp");
+    if (!str_is_null(signature) && !str_is_null(timestamp)) {
+        str_t secret = shared_secret(task);
+        bool is_good = secret.len > 0 && is_fresh(timestamp) && is_signed(task, secret, signature, timestamp);
+        return is_good ? FN_PROOF_HMAC : FN_PROOF_NONE;
+    }
+    if (!task->identity.has_token)
+        return FN_PROOF_NONE;
+    if (str_eq(task->identity.role, STR("service_role")))
+        return FN_PROOF_SERVICE;
+    bool is_user = str_eq(task->identity.role, STR("authenticated")) && str_is_uuid(task->identity.sub);
+    return is_user && fn_caller_has_role(task, "admin operator viewer") ? FN_PROOF_JWT : FN_PROOF_NONE;
+}

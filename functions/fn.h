@@ -1,0 +1,59 @@
+/* All that a function needs. A function is sequential code on a worker: it reads its body, works in one
+ * database transaction, and replies. It never sees the event loop. Shapes and texts: docs/functions.md. */
+#ifndef FUNCTIONS_FN_H
+#define FUNCTIONS_FN_H
+
+#include "api/fn_table.h"
+#include "base/emit.h"
+#include "base/read_json.h"
+#include "db/session.h"
+
+/* Replies: the last one counts. `json` must live in task->pool. */
+void fn_reply(api_task_t *task, int status, str_t json);
+/* {"error": message} */
+void fn_fail(api_task_t *task, int status, str_t message);
+/* {"success": false, "error": message} */
+void fn_fail_success(api_task_t *task, int status, str_t message);
+
+/* The body as JSON object. False after having replied 500 in the function's own catch shape (`reply`). */
+bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, int status, str_t message));
+
+/* Begins a transaction as the service role (bypasses row security), or as the caller with the caller's
+ * claims. */
+err_t *fn_begin_service(api_task_t *task, db_session_t **session) MUST_CHECK;
+err_t *fn_begin_caller(api_task_t *task, db_session_t **session) MUST_CHECK;
+
+/* Whether the caller holds one of `roles` (space separated); false on any trouble. */
+bool fn_caller_has_role(api_task_t *task, const char *roles);
+
+/* What the caller is shown of a database error: never more than message and code. */
+str_t fn_error_text(api_task_t *task, const err_t *err);
+
+/* One row in audit_logs within the function's transaction. `details` is a JSON object; user_id may be null.
+ */
+err_t *fn_audit(db_session_t *session, str_t user_id, const char *action, str_t details_json,
+                str_t client_addr) MUST_CHECK;
+
+/* Names a JSON string array's first member that is no UUID; the null string when all are. */
+str_t fn_first_bad_uuid(const json_t *array);
+/* '{"a","b"}' of a JSON array of strings, for a text[] or uuid[] parameter; the null string for no array. */
+str_t fn_pg_array(pool_t *pool, const json_t *array);
+
+/* Length as JavaScript counts it. */
+size_t fn_utf16_units(str_t text);
+
+/* How a dual-auth request proved itself. */
+typedef enum { FN_PROOF_NONE, FN_PROOF_HMAC, FN_PROOF_JWT, FN_PROOF_SERVICE } fn_proof_t;
+/* Order of docs/functions.md "Executor signature": HMAC headers when present decide alone; then the service
+ * role; then a signed-in user. */
+fn_proof_t fn_executor_proof(api_task_t *task);
+
+#define FN_SQL(text) str_make((text), sizeof(text) - 1)
+
+/* The functions, one file each; wired in registry.c. */
+void fn_create_job(api_task_t *task);
+void fn_update_job(api_task_t *task);
+void fn_encrypt_credentials(api_task_t *task);
+void fn_get_service_key(api_task_t *task);
+
+#endif

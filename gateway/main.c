@@ -1,0 +1,424 @@
+/* basalt-gateway: reads configuration, builds the process context, registers the rooms, waits for signals. */
+#include "admin/admin.h"
+#include "api/events.h"
+#include "api/inspect.h"
+#include "api/respond.h"
+#include "api/route.h"
+#include "auth/auth.h"
+#include "base/fetch.h"
+#include "base/log.h"
+#include "executor_proxy/executor_proxy.h"
+#include "functions/functions.h"
+#include "jobs/jobs.h"
+#include "realtime/realtime.h"
+#include "rest/rest.h"
+#include "schema/cache.h"
+#include "site/site.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define BASALT_VERSION "0.1.0"
+/* A replaced configuration is freed when no worker can still be reading it. */
+#define RETIRED_CONFIG_MS 300000
+
+typedef struct {
+    gateway_t gateway;
+    const char *config_file;
+    pool_t *pool; /* life of the process */
+    loop_watch_t *signals;
+    int signal_fd;
+    bool is_stopping;
+} process_t;
+
+typedef struct {
+    loop_timer_t timer;
+    config_t *config;
+} retired_config_t;
+
+static int fail(const err_t *err, const char *what)
+{
+    observe(LOG_ERROR, "start_failed", F_CSTR("what", what), F_STR("message", err->message), F_STR("details", err->details));
+    return 1;
+}
+
+/* --- configuration ------------------------------------------------------------------------------------------- */
+
+static err_t *apply_log_level(pool_t *pool, const config_t *config)
+{
+    log_level_t level;
+    if (!log_level_parse(config_str(config, "BASALT_LOG_LEVEL"), &level))
+        return err_make(pool, 0, ERR_FAMILY_REQUEST, "", "BASALT_LOG_LEVEL must be error, warn, info or debug");
+    log_set_level(level);
+    return NULL;
+}
+
+static http_limits_t limits_of(const config_t *config)
+{
+    return (http_limits_t){
+        .body_max = (size_t)config_int(config, "BASALT_MAX_BODY"),
+        .connections_max = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS"),
+        .connections_per_addr = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS_PER_ADDRESS"),
+        .request_timeout_ms = (int)config_int(config, "BASALT_REQUEST_TIMEOUT"),
+        .idle_timeout_ms = (int)config_int(config, "BASALT_IDLE_TIMEOUT"),
+        .url_max = (size_t)config_int(config, "BASALT_MAX_URL"),
+        .trusted_proxies = config_str(config, "BASALT_TRUSTED_PROXIES"),
+        .is_http2 = config_bool(config, "BASALT_HTTP2"),
+        .is_proxy_strict = config_bool(config, "BASALT_PROXY_STRICT"),
+    };
+}
+
+static token_options_t token_options_of(const config_t *config)
+{
+    return (token_options_t){
+        .secret = config_str(config, "PGRST_JWT_SECRET"),
+        .is_secret_base64 = config_bool(config, "PGRST_JWT_SECRET_IS_BASE64"),
+        .audience = config_str(config, "PGRST_JWT_AUD"),
+        .role_claim_key = config_str(config, "PGRST_JWT_ROLE_CLAIM_KEY"),
+        .anon_role = config_str(config, "PGRST_DB_ANON_ROLE"),
+        .cache_max = (size_t)config_int(config, "PGRST_JWT_CACHE_MAX_ENTRIES"),
+    };
+}
+
+static db_pool_options_t pool_options_of(const config_t *config, const char *name, const char *uri_key,
+                                         const char *size_key)
+{
+    return (db_pool_options_t){
+        .name = str_from_c(name),
+        .conninfo = config_str(config, uri_key),
+        .size_max = (size_t)config_int(config, size_key),
+        .acquire_timeout_ms = (int)config_int(config, "PGRST_DB_POOL_ACQUISITION_TIMEOUT") * 1000,
+        .idle_timeout_ms = (int)config_int(config, "PGRST_DB_POOL_MAX_IDLETIME") * 1000,
+        .lifetime_ms = (int)config_int(config, "PGRST_DB_POOL_MAX_LIFETIME") * 1000,
+        .is_prepared = config_bool(config, "PGRST_DB_PREPARED_STATEMENTS"),
+    };
+}
+
+static void free_retired_config(void *arg)
+{
+    retired_config_t *retired = arg;
+    config_destroy(retired->config);
+    free(retired);
+}
+
+static void retire_config(gateway_t *gateway, config_t *config)
+{
+    retired_config_t *retired = calloc(1, sizeof(*retired));
+    if (retired == NULL)
+        abort();
+    retired->config = config;
+    loop_timer_start(gateway->loop, &retired->timer, RETIRED_CONFIG_MS, free_retired_config, retired);
+}
+
+/* SIGHUP and NOTIFY pgrst 'reload config': what is reloadable changes, the rest keeps its value until a restart. */
+static void reload_config(process_t *process)
+{
+    gateway_t *gateway = &process->gateway;
+    pool_t *pool = pool_create();
+    config_t *fresh = NULL;
+    err_t *err = config_load(pool, GATEWAY_CONFIG_KEYS, process->config_file, &fresh);
+    if (err == NULL)
+        err = apply_log_level(pool, fresh);
+    if (err != NULL) {
+        observe(LOG_ERROR, "config_reload_failed", F_STR("message", err->message));
+        config_destroy(fresh);
+        pool_destroy(pool);
+        return;
+    }
+    http_limits_t limits = limits_of(fresh);
+    db_pool_options_t pool_options = pool_options_of(fresh, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
+    config_t *old = gateway->config;
+    gateway->config = fresh;
+    http_server_set_limits(gateway->server, &limits);
+    db_pool_set_options(gateway->request_pool, &pool_options);
+    retire_config(gateway, old);
+    err = http_server_reload_tls(gateway->server, pool);
+    if (err != NULL)
+        observe(LOG_ERROR, "tls_reload_failed", F_STR("message", err->message));
+    api_event_emit(gateway, API_EVENT_CONFIG_RELOADED, STR_NULL);
+    observe(LOG_INFO, "config_reloaded", F_INT("pid", getpid()));
+    pool_destroy(pool);
+}
+
+/* --- signals ------------------------------------------------------------------------------------------------- */
+
+static void on_drained(void *arg)
+{
+    process_t *process = arg;
+    loop_stop(process->gateway.loop);
+}
+
+static void stop(process_t *process)
+{
+    gateway_t *gateway = &process->gateway;
+    if (process->is_stopping) { /* asked twice: at once */
+        loop_stop(gateway->loop);
+        return;
+    }
+    process->is_stopping = gateway->is_draining = true;
+    observe(LOG_INFO, "draining", F_INT("connections", (int64_t)http_server_connections(gateway->server)));
+    api_event_emit(gateway, API_EVENT_DRAIN, STR_NULL);
+    http_server_drain(gateway->server, (int)config_int(gateway->config, "BASALT_DRAIN_TIMEOUT"), on_drained, process);
+}
+
+static void on_signal(void *arg)
+{
+    process_t *process = arg;
+    struct signalfd_siginfo info;
+    while (read(process->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGHUP:
+            reload_config(process);
+            break;
+        case SIGUSR1: /* PostgREST's signal for a schema reload */
+            schema_cache_reload(process->gateway.schema);
+            break;
+        default:
+            stop(process);
+        }
+    }
+}
+
+/* Blocks the signals for all threads made later; they arrive at the loop through a descriptor. */
+static void watch_signals(process_t *process)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    process->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* --- building ------------------------------------------------------------------------------------------------ */
+
+static err_t *create_services(gateway_t *gateway, pool_t *pool)
+{
+    const config_t *config = gateway->config;
+    http_limits_t limits = limits_of(config);
+    db_pool_options_t request = pool_options_of(config, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
+    db_pool_options_t internal = pool_options_of(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
+    token_options_t tokens = token_options_of(config);
+    size_t sessions = (size_t)config_int(config, "BASALT_SESSION_POOL");
+    err_t *err = token_verifier_create(pool, &tokens, &gateway->tokens);
+    if (err != NULL)
+        return err;
+    gateway->routes = api_routes_create();
+    gateway->events = api_events_create();
+    gateway->inspect = api_inspect_create();
+    gateway->workers = worker_pool_create("task", (size_t)config_int(config, "BASALT_WORKERS"), 0);
+    gateway->hash_workers = worker_pool_create("hash", (size_t)config_int(config, "BASALT_HASH_WORKERS"), 200);
+    gateway->server = http_server_create(gateway->loop, &limits);
+    gateway->request_pool = db_pool_create(gateway->loop, &request);
+    gateway->request_sessions = db_sessions_create(request.conninfo, sessions, request.acquire_timeout_ms);
+    if (!str_is_null(internal.conninfo)) {
+        gateway->internal_pool = db_pool_create(gateway->loop, &internal);
+        gateway->internal_sessions = db_sessions_create(internal.conninfo, sessions, internal.acquire_timeout_ms);
+    }
+    return NULL;
+}
+
+static void inspect_pools(void *arg, buf_t *out)
+{
+    gateway_t *gateway = arg;
+    buf_append_char(out, '[');
+    db_pool_inspect(gateway->request_pool, out);
+    if (gateway->internal_pool != NULL) {
+        buf_append_char(out, ',');
+        db_pool_inspect(gateway->internal_pool, out);
+    }
+    buf_append_char(out, ']');
+}
+
+static void answer_health(void *arg, api_context_t *ctx)
+{
+    gateway_t *gateway = arg;
+    const char *why = gateway->is_draining ? "shutting down" : api_not_ready(gateway);
+    buf_t out;
+    emit_t emit;
+    buf_init(&out, ctx->pool, 128);
+    emit_init(&emit, &out);
+    emit_object_begin(&emit);
+    emit_kv_string(&emit, "status", why == NULL ? STR("ok") : STR("unavailable"));
+    emit_kv_string(&emit, "version", STR(BASALT_VERSION));
+    if (why != NULL)
+        emit_kv_string(&emit, "reason", str_from_c(why));
+    emit_object_end(&emit);
+    api_respond_json(ctx, why == NULL ? 200 : 503, buf_str(&out));
+}
+
+static void register_rooms(gateway_t *gateway)
+{
+    api_route_add(gateway, &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
+    api_inspect_add(gateway, "pools", inspect_pools, gateway);
+    rest_register(gateway);
+    auth_register(gateway);
+    realtime_register(gateway);
+    functions_register(gateway);
+    jobs_register(gateway);
+    executor_proxy_register(gateway);
+    site_register(gateway);
+}
+
+static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler, bool may_use_tls)
+{
+    http_listen_t listen = {.handler = handler, .arg = gateway};
+    uint16_t port = 0;
+    if (address.len > 0 && address.base[0] == '/') {
+        listen.unix_path = address;
+    } else {
+        size_t colon = address.len;
+        while (colon > 0 && address.base[colon - 1] != ':')
+            colon--;
+        int64_t number = -1;
+        if (colon == 0 || !str_to_int64(str_slice(address, colon, address.len), &number) || number < 0 || number > 65535)
+            return err_make(pool, 0, ERR_FAMILY_REQUEST, "", "not an address (host:port or /path): %.*s", STR_ARG(address));
+        listen.host = str_slice(address, 0, colon - 1);
+        listen.port = (uint16_t)number;
+    }
+    if (may_use_tls) {
+        listen.tls_cert = config_str(gateway->config, "BASALT_TLS_CERT");
+        listen.tls_key = config_str(gateway->config, "BASALT_TLS_KEY");
+    }
+    err_t *err = http_server_listen(gateway->server, pool, &listen, &port);
+    if (err != NULL)
+        return err_make(pool, 0, ERR_FAMILY_OVERLOAD, "", "cannot listen on %.*s: %.*s", STR_ARG(address), STR_ARG(err->message));
+    observe(LOG_INFO, "listening", F_STR("address", address), F_INT("port", port));
+    return NULL;
+}
+
+/* BASALT_LISTEN, else PostgREST's host and port keys, else the default of BASALT_LISTEN. */
+static str_t address_from(const config_t *config, pool_t *pool, const char *key, const char *host_key,
+                          const char *port_key)
+{
+    if (config_is_set(config, key) || str_is_null(config_str(config, port_key)))
+        return config_str(config, key);
+    str_t host = config_str(config, host_key), port = config_str(config, port_key);
+    if (str_is_null(host) || (host.len > 0 && (host.base[0] == '!' || host.base[0] == '*')))
+        host = STR("0.0.0.0");
+    return pool_concat(pool, 3, host, STR(":"), port);
+}
+
+static err_t *listen_all(gateway_t *gateway, pool_t *pool)
+{
+    const config_t *config = gateway->config;
+    str_t rest = address_from(config, pool, "BASALT_LISTEN", "PGRST_SERVER_HOST", "PGRST_SERVER_PORT");
+    str_t admin = address_from(config, pool, "BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_HOST", "PGRST_ADMIN_SERVER_PORT");
+    err_t *err = NULL;
+    while (err == NULL && !str_is_null(rest)) {
+        str_t address = str_trim(str_split(&rest, ','));
+        if (address.len > 0)
+            err = listen_at(gateway, pool, address, api_dispatch, true);
+    }
+    if (err == NULL && config_str(config, "PGRST_SERVER_UNIX_SOCKET").len > 0)
+        err = listen_at(gateway, pool, config_str(config, "PGRST_SERVER_UNIX_SOCKET"), api_dispatch, false);
+    if (err == NULL && admin.len > 0)
+        err = listen_at(gateway, pool, admin, admin_dispatch, false);
+    return err;
+}
+
+static void dispose(gateway_t *gateway)
+{
+    http_server_destroy(gateway->server);
+    worker_pool_destroy(gateway->workers);
+    worker_pool_destroy(gateway->hash_workers);
+    schema_cache_destroy(gateway->schema);
+    db_sessions_destroy(gateway->internal_sessions);
+    db_sessions_destroy(gateway->request_sessions);
+    if (gateway->internal_pool != NULL)
+        db_pool_destroy(gateway->internal_pool);
+    db_pool_destroy(gateway->request_pool);
+    token_verifier_destroy(gateway->tokens);
+    api_inspect_destroy(gateway->inspect);
+    api_events_destroy(gateway->events);
+    api_routes_destroy(gateway->routes);
+    config_destroy(gateway->config);
+    loop_destroy(gateway->loop);
+}
+
+static int serve(process_t *process)
+{
+    gateway_t *gateway = &process->gateway;
+    watch_signals(process);
+    fetch_global_init();
+    gateway->loop = loop_create();
+    err_t *err = create_services(gateway, process->pool);
+    if (err != NULL)
+        return fail(err, "configuration");
+    gateway->schema = schema_cache_create(gateway);
+    register_rooms(gateway);
+    err = listen_all(gateway, process->pool);
+    if (err != NULL)
+        return fail(err, "listen");
+    process->signals = loop_watch_create(gateway->loop, process->signal_fd, on_signal, NULL, process);
+    loop_watch_want_read(process->signals, true);
+    observe(LOG_INFO, "started", F_CSTR("version", BASALT_VERSION), F_INT("pid", getpid()));
+    loop_run(gateway->loop);
+    loop_watch_destroy(process->signals);
+    dispose(gateway);
+    fetch_global_cleanup();
+    observe(LOG_INFO, "stopped", F_INT("pid", getpid()));
+    return 0;
+}
+
+/* --- command line -------------------------------------------------------------------------------------------- */
+
+static int dump_config(const config_t *config)
+{
+    buf_t out;
+    buf_init(&out, NULL, 4096);
+    config_dump(config, &out, false);
+    fwrite(out.base, 1, out.len, stdout);
+    buf_dispose(&out);
+    return 0;
+}
+
+static int usage(void)
+{
+    printf("basalt-gateway " BASALT_VERSION "\n"
+           "usage: basalt-gateway [--dump-config | --version | --help] [FILE]\n\n"
+           "FILE holds NAME=value lines; the environment wins over it. Keys:\n");
+    for (const config_key_t *key = GATEWAY_CONFIG_KEYS; key->names != NULL; key++)
+        printf("  %s\n      %s%s%s%s\n", key->names, key->help, key->fallback != NULL ? " [" : "",
+               key->fallback != NULL ? key->fallback : "", key->fallback != NULL ? "]" : "");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    process_t process = {0};
+    bool wants_dump = false;
+    for (int i = 1; i < argc; i++) {
+        str_t arg = str_from_c(argv[i]);
+        if (str_eq(arg, STR("--help")) || str_eq(arg, STR("-h")))
+            return usage();
+        if (str_eq(arg, STR("--version")) || str_eq(arg, STR("-v")))
+            return printf("basalt-gateway " BASALT_VERSION "\n") < 0;
+        if (str_eq(arg, STR("--dump-config")))
+            wants_dump = true;
+        else
+            process.config_file = argv[i];
+    }
+    if (process.config_file == NULL)
+        process.config_file = getenv("BASALT_ENV");
+    /* Large bodies go back to the system when they are freed. */
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    process.pool = pool_create();
+    int status = 0;
+    err_t *err = config_load(process.pool, GATEWAY_CONFIG_KEYS, process.config_file, &process.gateway.config);
+    if (err == NULL)
+        err = apply_log_level(process.pool, process.gateway.config);
+    if (err != NULL)
+        status = fail(err, "configuration");
+    else
+        status = wants_dump ? dump_config(process.gateway.config) : serve(&process);
+    pool_destroy(process.pool);
+    return status;
+}
