@@ -42,17 +42,20 @@ typedef struct {
 
 static int fail(const err_t *err, const char *what)
 {
-    observe(LOG_ERROR, "start_failed", F_CSTR("what", what), F_STR("message", err->message), F_STR("details", err->details));
+    observe(LOG_ERROR, "start_failed", F_CSTR("what", what), F_STR("message", err->message),
+            F_STR("details", err->details));
     return 1;
 }
 
-/* --- configuration ------------------------------------------------------------------------------------------- */
+/* --- configuration
+ * ------------------------------------------------------------------------------------------- */
 
 static err_t *apply_log_level(pool_t *pool, const config_t *config)
 {
     log_level_t level;
     if (!log_level_parse(config_str(config, "BASALT_LOG_LEVEL"), &level))
-        return err_make(pool, 0, ERR_FAMILY_REQUEST, "", "BASALT_LOG_LEVEL must be error, warn, info or debug");
+        return err_make(pool, 0, ERR_FAMILY_REQUEST, "",
+                        "BASALT_LOG_LEVEL must be error, warn, info or debug");
     log_set_level(level);
     return NULL;
 }
@@ -114,7 +117,8 @@ static void retire_config(gateway_t *gateway, config_t *config)
     loop_timer_start(gateway->loop, &retired->timer, RETIRED_CONFIG_MS, free_retired_config, retired);
 }
 
-/* SIGHUP and NOTIFY pgrst 'reload config': what is reloadable changes, the rest keeps its value until a restart. */
+/* SIGHUP and NOTIFY pgrst 'reload config': what is reloadable changes, the rest keeps its value until a
+ * restart. */
 static void reload_config(process_t *process)
 {
     gateway_t *gateway = &process->gateway;
@@ -144,7 +148,8 @@ static void reload_config(process_t *process)
     pool_destroy(pool);
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------- */
+/* --- signals
+ * ------------------------------------------------------------------------------------------------- */
 
 static void on_drained(void *arg)
 {
@@ -162,7 +167,8 @@ static void stop(process_t *process)
     process->is_stopping = gateway->is_draining = true;
     observe(LOG_INFO, "draining", F_INT("connections", (int64_t)http_server_connections(gateway->server)));
     api_event_emit(gateway, API_EVENT_DRAIN, STR_NULL);
-    http_server_drain(gateway->server, (int)config_int(gateway->config, "BASALT_DRAIN_TIMEOUT"), on_drained, process);
+    http_server_drain(gateway->server, (int)config_int(gateway->config, "BASALT_DRAIN_TIMEOUT"), on_drained,
+                      process);
 }
 
 static void on_signal(void *arg)
@@ -197,14 +203,16 @@ static void watch_signals(process_t *process)
     process->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* --- building ------------------------------------------------------------------------------------------------ */
+/* --- building
+ * ------------------------------------------------------------------------------------------------ */
 
 static err_t *create_services(gateway_t *gateway, pool_t *pool)
 {
     const config_t *config = gateway->config;
     http_limits_t limits = limits_of(config);
     db_pool_options_t request = pool_options_of(config, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
-    db_pool_options_t internal = pool_options_of(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
+    db_pool_options_t internal =
+        pool_options_of(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
     token_options_t tokens = token_options_of(config);
     size_t sessions = (size_t)config_int(config, "BASALT_SESSION_POOL");
     err_t *err = token_verifier_create(pool, &tokens, &gateway->tokens);
@@ -214,13 +222,15 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     gateway->events = api_events_create();
     gateway->inspect = api_inspect_create();
     gateway->workers = worker_pool_create("task", (size_t)config_int(config, "BASALT_WORKERS"), 0);
-    gateway->hash_workers = worker_pool_create("hash", (size_t)config_int(config, "BASALT_HASH_WORKERS"), 200);
+    gateway->hash_workers =
+        worker_pool_create("hash", (size_t)config_int(config, "BASALT_HASH_WORKERS"), 200);
     gateway->server = http_server_create(gateway->loop, &limits);
     gateway->request_pool = db_pool_create(gateway->loop, &request);
     gateway->request_sessions = db_sessions_create(request.conninfo, sessions, request.acquire_timeout_ms);
     if (!str_is_null(internal.conninfo)) {
         gateway->internal_pool = db_pool_create(gateway->loop, &internal);
-        gateway->internal_sessions = db_sessions_create(internal.conninfo, sessions, internal.acquire_timeout_ms);
+        gateway->internal_sessions =
+            db_sessions_create(internal.conninfo, sessions, internal.acquire_timeout_ms);
     }
     return NULL;
 }
@@ -256,7 +266,8 @@ static void answer_health(void *arg, api_context_t *ctx)
 
 static void register_rooms(gateway_t *gateway)
 {
-    api_route_add(gateway, &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
+    api_route_add(gateway,
+                  &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
     rest_register(gateway);
     auth_register(gateway);
@@ -267,7 +278,8 @@ static void register_rooms(gateway_t *gateway)
     site_register(gateway);
 }
 
-static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler, bool may_use_tls)
+static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler,
+                        bool may_use_tls)
 {
     http_listen_t listen = {.handler = handler, .arg = gateway};
     uint16_t port = 0;
@@ -278,8 +290,10 @@ static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_ha
         while (colon > 0 && address.base[colon - 1] != ':')
             colon--;
         int64_t number = -1;
-        if (colon == 0 || !str_to_int64(str_slice(address, colon, address.len), &number) || number < 0 || number > 65535)
-            return err_make(pool, 0, ERR_FAMILY_REQUEST, "", "not an address (host:port or /path): %.*s", STR_ARG(address));
+        if (colon == 0 || !str_to_int64(str_slice(address, colon, address.len), &number) || number < 0 ||
+            number > 65535)
+            return err_make(pool, 0, ERR_FAMILY_REQUEST, "", "not an address (host:port or /path): %.*s",
+                            STR_ARG(address));
         listen.host = str_slice(address, 0, colon - 1);
         listen.port = (uint16_t)number;
     }
@@ -289,7 +303,8 @@ static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_ha
     }
     err_t *err = http_server_listen(gateway->server, pool, &listen, &port);
     if (err != NULL)
-        return err_make(pool, 0, ERR_FAMILY_OVERLOAD, "", "cannot listen on %.*s: %.*s", STR_ARG(address), STR_ARG(err->message));
+        return err_make(pool, 0, ERR_FAMILY_OVERLOAD, "", "cannot listen on %.*s: %.*s", STR_ARG(address),
+                        STR_ARG(err->message));
     observe(LOG_INFO, "listening", F_STR("address", address), F_INT("port", port));
     return NULL;
 }
@@ -310,7 +325,8 @@ static err_t *listen_all(gateway_t *gateway, pool_t *pool)
 {
     const config_t *config = gateway->config;
     str_t rest = address_from(config, pool, "BASALT_LISTEN", "PGRST_SERVER_HOST", "PGRST_SERVER_PORT");
-    str_t admin = address_from(config, pool, "BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_HOST", "PGRST_ADMIN_SERVER_PORT");
+    str_t admin = address_from(config, pool, "BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_HOST",
+                               "PGRST_ADMIN_SERVER_PORT");
     err_t *err = NULL;
     while (err == NULL && !str_is_null(rest)) {
         str_t address = str_trim(str_split(&rest, ','));
@@ -368,7 +384,8 @@ static int serve(process_t *process)
     return 0;
 }
 
-/* --- command line -------------------------------------------------------------------------------------------- */
+/* --- command line
+ * -------------------------------------------------------------------------------------------- */
 
 static int dump_config(const config_t *config)
 {

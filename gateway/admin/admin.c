@@ -67,8 +67,10 @@ static void answer_schema_cache(gateway_t *gateway, http_request_t *request)
 }
 
 static const admin_page_t PAGES[] = {
-    {"/live", answer_live},     {"/ready", answer_ready},
-    {"/metrics", answer_metrics}, {"/config", answer_config},
+    {"/live", answer_live},
+    {"/ready", answer_ready},
+    {"/metrics", answer_metrics},
+    {"/config", answer_config},
     {"/schema_cache", answer_schema_cache},
 };
 

@@ -178,3 +178,11 @@ void emit_raw(emit_t *emit, str_t json)
     before_value(emit);
     buf_append_str(emit->out, json);
 }
+
+void emit_raw_members(emit_t *emit, str_t members)
+{
+    if (members.len == 0)
+        return;
+    before_value(emit);
+    buf_append_str(emit->out, members);
+}

@@ -28,6 +28,9 @@ void emit_bool(emit_t *emit, bool value);
 void emit_null(emit_t *emit);
 void emit_raw(emit_t *emit, str_t json); /* already JSON */
 
+/* The members of an object without its braces ("\"a\":1,\"b\":2"), into the current object. Empty: nothing. */
+void emit_raw_members(emit_t *emit, str_t members);
+
 /* Key and value in one call; the literal form carries the length at compile time. */
 #define emit_kv_string(emit, literal, value) (emit_key((emit), STR(literal)), emit_string((emit), (value)))
 #define emit_kv_int(emit, literal, value) (emit_key((emit), STR(literal)), emit_int((emit), (value)))
