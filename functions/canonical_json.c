@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DEPTH_MAX 64

@@ -4,14 +4,27 @@
 #include "api/inspect.h"
 #include "api/respond.h"
 #include "api/route.h"
+#if __has_include("auth/auth.h")
 #include "auth/auth.h"
+#define HAS_AUTH
+#endif
 #include "base/fetch.h"
 #include "base/log.h"
 #include "executor_proxy/executor_proxy.h"
 #include "functions/functions.h"
+#if __has_include("jobs/jobs.h")
 #include "jobs/jobs.h"
+#define HAS_JOBS
+#endif
+#if __has_include("realtime/realtime.h")
 #include "realtime/realtime.h"
+#define HAS_REALTIME
+#endif
+#if __has_include("rest/rest.h")
 #include "rest/rest.h"
+#define HAS_REST
+#endif
+#include "options.h"
 #include "schema/cache.h"
 #include "site/site.h"
 
@@ -60,47 +73,6 @@ static err_t *apply_log_level(pool_t *pool, const config_t *config)
     return NULL;
 }
 
-static http_limits_t limits_of(const config_t *config)
-{
-    return (http_limits_t){
-        .body_max = (size_t)config_int(config, "BASALT_MAX_BODY"),
-        .connections_max = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS"),
-        .connections_per_addr = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS_PER_ADDRESS"),
-        .request_timeout_ms = (int)config_int(config, "BASALT_REQUEST_TIMEOUT"),
-        .idle_timeout_ms = (int)config_int(config, "BASALT_IDLE_TIMEOUT"),
-        .url_max = (size_t)config_int(config, "BASALT_MAX_URL"),
-        .trusted_proxies = config_str(config, "BASALT_TRUSTED_PROXIES"),
-        .is_http2 = config_bool(config, "BASALT_HTTP2"),
-        .is_proxy_strict = config_bool(config, "BASALT_PROXY_STRICT"),
-    };
-}
-
-static token_options_t token_options_of(const config_t *config)
-{
-    return (token_options_t){
-        .secret = config_str(config, "PGRST_JWT_SECRET"),
-        .is_secret_base64 = config_bool(config, "PGRST_JWT_SECRET_IS_BASE64"),
-        .audience = config_str(config, "PGRST_JWT_AUD"),
-        .role_claim_key = config_str(config, "PGRST_JWT_ROLE_CLAIM_KEY"),
-        .anon_role = config_str(config, "PGRST_DB_ANON_ROLE"),
-        .cache_max = (size_t)config_int(config, "PGRST_JWT_CACHE_MAX_ENTRIES"),
-    };
-}
-
-static db_pool_options_t pool_options_of(const config_t *config, const char *name, const char *uri_key,
-                                         const char *size_key)
-{
-    return (db_pool_options_t){
-        .name = str_from_c(name),
-        .conninfo = config_str(config, uri_key),
-        .size_max = (size_t)config_int(config, size_key),
-        .acquire_timeout_ms = (int)config_int(config, "PGRST_DB_POOL_ACQUISITION_TIMEOUT") * 1000,
-        .idle_timeout_ms = (int)config_int(config, "PGRST_DB_POOL_MAX_IDLETIME") * 1000,
-        .lifetime_ms = (int)config_int(config, "PGRST_DB_POOL_MAX_LIFETIME") * 1000,
-        .is_prepared = config_bool(config, "PGRST_DB_PREPARED_STATEMENTS"),
-    };
-}
-
 static void free_retired_config(void *arg)
 {
     retired_config_t *retired = arg;
@@ -133,12 +105,14 @@ static void reload_config(process_t *process)
         pool_destroy(pool);
         return;
     }
-    http_limits_t limits = limits_of(fresh);
-    db_pool_options_t pool_options = pool_options_of(fresh, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
+    http_limits_t limits = options_http_limits(fresh);
+    db_pool_options_t pool_options = options_db_pool(fresh, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
     config_t *old = gateway->config;
     gateway->config = fresh;
     http_server_set_limits(gateway->server, &limits);
     db_pool_set_options(gateway->request_pool, &pool_options);
+    schema_cache_options_t schema_options = options_schema(pool, fresh);
+    schema_cache_set_options(gateway->schema, &schema_options);
     retire_config(gateway, old);
     err = http_server_reload_tls(gateway->server, pool);
     if (err != NULL)
@@ -209,11 +183,11 @@ static void watch_signals(process_t *process)
 static err_t *create_services(gateway_t *gateway, pool_t *pool)
 {
     const config_t *config = gateway->config;
-    http_limits_t limits = limits_of(config);
-    db_pool_options_t request = pool_options_of(config, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
+    http_limits_t limits = options_http_limits(config);
+    db_pool_options_t request = options_db_pool(config, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
     db_pool_options_t internal =
-        pool_options_of(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
-    token_options_t tokens = token_options_of(config);
+        options_db_pool(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
+    token_options_t tokens = options_token(config);
     size_t sessions = (size_t)config_int(config, "BASALT_SESSION_POOL");
     err_t *err = token_verifier_create(pool, &tokens, &gateway->tokens);
     if (err != NULL)
@@ -234,6 +208,47 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     }
     return NULL;
 }
+
+/* --- schema cache
+ * -------------------------------------------------------------------------------------------- */
+
+static void on_schema_loaded(void *arg, const schema_snapshot_t *snapshot)
+{
+    process_t *process = arg;
+    (void)snapshot;
+    db_pool_flush_statements(process->gateway.request_pool);
+    api_event_emit(&process->gateway, API_EVENT_SCHEMA_CHANGED, STR_NULL);
+}
+
+static void reload_config(process_t *process);
+
+static void on_reload_notified(void *arg)
+{
+    reload_config(arg);
+}
+
+static bool is_schema_loaded(void *arg)
+{
+    return schema_cache_is_current(((gateway_t *)arg)->schema);
+}
+
+static void inspect_schema(void *arg, buf_t *out)
+{
+    schema_cache_inspect(((gateway_t *)arg)->schema, out);
+}
+
+static void create_schema_cache(process_t *process)
+{
+    static const schema_cache_handlers_t handlers = {on_schema_loaded, on_reload_notified};
+    gateway_t *gateway = &process->gateway;
+    schema_cache_options_t options = options_schema(process->pool, gateway->config);
+    gateway->schema = schema_cache_create(gateway->loop, gateway->request_pool, &options, &handlers, process);
+    api_ready_add(gateway, "the schema cache is not loaded", is_schema_loaded, gateway);
+    api_inspect_add(gateway, "schema", inspect_schema, gateway);
+}
+
+/* --- rooms
+ * --------------------------------------------------------------------------------------------------- */
 
 static void inspect_pools(void *arg, buf_t *out)
 {
@@ -264,18 +279,26 @@ static void answer_health(void *arg, api_context_t *ctx)
     api_respond_json(ctx, why == NULL ? 200 : 503, buf_str(&out));
 }
 
-static void register_rooms(gateway_t *gateway)
+static void register_rooms(gateway_t *gateway, pool_t *pool)
 {
     api_route_add(gateway,
                   &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
+#ifdef HAS_REST
     rest_register(gateway);
+#endif
+#ifdef HAS_AUTH
     auth_register(gateway);
+#endif
+#ifdef HAS_REALTIME
     realtime_register(gateway);
+#endif
     functions_register(gateway);
+#ifdef HAS_JOBS
     jobs_register(gateway);
-    executor_proxy_register(gateway);
-    site_register(gateway);
+#endif
+    executor_proxy_register(gateway, pool);
+    site_register(gateway, pool);
 }
 
 static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler,
@@ -309,24 +332,12 @@ static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_ha
     return NULL;
 }
 
-/* BASALT_LISTEN, else PostgREST's host and port keys, else the default of BASALT_LISTEN. */
-static str_t address_from(const config_t *config, pool_t *pool, const char *key, const char *host_key,
-                          const char *port_key)
-{
-    if (config_is_set(config, key) || str_is_null(config_str(config, port_key)))
-        return config_str(config, key);
-    str_t host = config_str(config, host_key), port = config_str(config, port_key);
-    if (str_is_null(host) || (host.len > 0 && (host.base[0] == '!' || host.base[0] == '*')))
-        host = STR("0.0.0.0");
-    return pool_concat(pool, 3, host, STR(":"), port);
-}
-
 static err_t *listen_all(gateway_t *gateway, pool_t *pool)
 {
     const config_t *config = gateway->config;
-    str_t rest = address_from(config, pool, "BASALT_LISTEN", "PGRST_SERVER_HOST", "PGRST_SERVER_PORT");
-    str_t admin = address_from(config, pool, "BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_HOST",
-                               "PGRST_ADMIN_SERVER_PORT");
+    str_t rest = options_address(config, pool, "BASALT_LISTEN", "PGRST_SERVER_HOST", "PGRST_SERVER_PORT");
+    str_t admin = options_address(config, pool, "BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_HOST",
+                                  "PGRST_ADMIN_SERVER_PORT");
     err_t *err = NULL;
     while (err == NULL && !str_is_null(rest)) {
         str_t address = str_trim(str_split(&rest, ','));
@@ -368,8 +379,8 @@ static int serve(process_t *process)
     err_t *err = create_services(gateway, process->pool);
     if (err != NULL)
         return fail(err, "configuration");
-    gateway->schema = schema_cache_create(gateway);
-    register_rooms(gateway);
+    create_schema_cache(process);
+    register_rooms(gateway, process->pool);
     err = listen_all(gateway, process->pool);
     if (err != NULL)
         return fail(err, "listen");

@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "base/rand.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ROUTES_MAX 32

@@ -1,5 +1,7 @@
 #include "api/respond.h"
 
+#include "base/observe.h"
+
 /* GoTrue's newer error form begins with this API version (its header X-Supabase-Api-Version). */
 static const str_t AUTH_API_VERSION = {"2024-01-01", 10};
 
