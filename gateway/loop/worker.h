@@ -8,10 +8,11 @@
 
 typedef struct worker_pool worker_pool_t;
 
-/* `threads` workers, at most `queue_max` waiting tasks (0: 1,000). */
+/* `threads` workers, at most `queue_max` waiting tasks (0: 1,000). Signals are blocked in the workers. */
 worker_pool_t *worker_pool_create(const char *name, size_t threads, size_t queue_max);
 
-/* Finishes running tasks, drops waiting ones (their `done` is not called), joins the threads. */
+/* Finishes running tasks (their `done` is still posted), drops waiting ones (theirs is not: what their `arg`
+ * owns is lost), joins the threads. */
 void worker_pool_destroy(worker_pool_t *pool);
 
 /* `run(arg)` on a worker, then `done(arg)` on `loop`. False when the queue is full: answer 503. */
