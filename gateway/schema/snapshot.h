@@ -189,7 +189,7 @@ typedef struct schema_snapshot {
     size_t handler_count;
     const schema_role_t *roles;
     size_t role_count;
-    const map_t *table_map, *overload_map, *timezone_map, *role_map; /* private */
+    const map_t *table_map, *overload_map, *role_map; /* private */
 } schema_snapshot_t;
 
 /* Counting. A request takes a reference when it starts to plan and drops it at its end. Any thread. */
@@ -201,7 +201,6 @@ const schema_table_t *schema_table(const schema_snapshot_t *snapshot, str_t sche
 const schema_column_t *schema_column(const schema_table_t *table, str_t name);
 const schema_overloads_t *schema_overloads(const schema_snapshot_t *snapshot, str_t schema, str_t name);
 const schema_role_t *schema_role(const schema_snapshot_t *snapshot, str_t role);
-bool schema_has_timezone(const schema_snapshot_t *snapshot, str_t name);
 bool schema_is_exposed(const schema_snapshot_t *snapshot, str_t schema);
 
 /* The function that turns `source` into `target`, or the null string. */

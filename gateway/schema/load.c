@@ -1,0 +1,123 @@
+#include "schema/load.h"
+
+#include "schema/build.h"
+
+extern const char SCHEMA_SQL_RELATIONS[], SCHEMA_SQL_COLUMNS[], SCHEMA_SQL_CONSTRAINTS[], SCHEMA_SQL_VIEWS[],
+    SCHEMA_SQL_ROUTINES[], SCHEMA_SQL_PARAMETERS[], SCHEMA_SQL_FACTS[];
+
+static const char *const STATEMENTS[SCHEMA_ROWS_COUNT] = {
+    SCHEMA_SQL_RELATIONS, SCHEMA_SQL_COLUMNS,    SCHEMA_SQL_CONSTRAINTS, SCHEMA_SQL_VIEWS,
+    SCHEMA_SQL_ROUTINES,  SCHEMA_SQL_PARAMETERS, SCHEMA_SQL_FACTS,
+};
+/* How many of (schemas, extra search path, hoisted settings) each statement takes. */
+static const size_t PARAM_COUNT[SCHEMA_ROWS_COUNT] = {1, 1, 0, 2, 1, 1, 3};
+
+#define OID_TEXT_ARRAY 1009u
+
+struct schema_load {
+    pool_t *pool;
+    schema_build_t *build;
+    db_tx_t *tx;
+    uint64_t version;
+    void (*on_done)(void *arg, schema_snapshot_t *snapshot, const err_t *error);
+    void *arg;
+    str_t params[3];
+    uint32_t types[3];
+    db_setting_t setting;
+    db_stmt_t stmts[SCHEMA_ROWS_COUNT];
+    db_tx_spec_t spec;
+};
+
+static str_t array_text(pool_t *pool, const str_t *items, size_t count)
+{
+    buf_t out;
+    buf_init(&out, pool, 64);
+    buf_append_char(&out, '{');
+    for (size_t i = 0; i < count; i++) {
+        buf_append(&out, ",\"", i == 0 ? 0 : 1);
+        buf_append_char(&out, '"');
+        for (size_t k = 0; k < items[i].len; k++) {
+            if (items[i].base[k] == '"' || items[i].base[k] == '\\')
+                buf_append_char(&out, '\\');
+            buf_append_char(&out, items[i].base[k]);
+        }
+        buf_append_char(&out, '"');
+    }
+    buf_append_char(&out, '}');
+    return buf_str(&out);
+}
+
+/* Parts between "/" "*15 " and " 15*" "/" are for PostgreSQL 15 and later. */
+static str_t for_version(pool_t *pool, const char *sql, int version)
+{
+    str_t text = str_from_c(sql);
+    size_t open = str_find(text, STR("/*15 "), 0);
+    size_t close = open == SIZE_MAX ? SIZE_MAX : str_find(text, STR(" 15*/"), open);
+    if (close == SIZE_MAX || version < 150000)
+        return text;
+    return pool_concat(pool, 3, str_slice(text, 0, open), str_slice(text, open + 5, close),
+                       str_slice(text, close + 5, text.len));
+}
+
+static void load_free(schema_load_t *load)
+{
+    schema_build_destroy(load->build);
+    pool_destroy(load->pool);
+}
+
+static void on_row(void *arg, size_t stmt, const str_t *values, size_t count)
+{
+    schema_load_t *load = arg;
+    schema_build_row(load->build, (schema_rows_t)stmt, values, count);
+}
+
+static void on_tx_done(void *arg, const err_t *error)
+{
+    schema_load_t *load = arg;
+    schema_snapshot_t *snapshot = error == NULL ? schema_build_finish(load->build, load->version) : NULL;
+    load->on_done(load->arg, snapshot, error);
+    load_free(load);
+}
+
+schema_load_t *schema_load_start(db_pool_t *pool, const schema_cache_options_t *options, uint64_t version,
+                                 void (*on_done)(void *arg, schema_snapshot_t *snapshot, const err_t *error),
+                                 void *arg)
+{
+    pool_t *memory = pool_create();
+    schema_load_t *load = POOL_NEW(memory, schema_load_t);
+    load->pool = memory;
+    load->version = version;
+    load->on_done = on_done;
+    load->arg = arg;
+    load->build = schema_build_create(options->schemas, options->schema_count);
+    load->params[0] = array_text(memory, options->schemas, options->schema_count);
+    load->params[1] = array_text(memory, options->extra_search_path, options->extra_count);
+    load->params[2] = array_text(memory, options->hoisted_settings, options->hoisted_count);
+    for (size_t i = 0; i < 3; i++)
+        load->types[i] = OID_TEXT_ARRAY;
+    for (size_t i = 0; i < SCHEMA_ROWS_COUNT; i++)
+        load->stmts[i] = (db_stmt_t){.sql = for_version(memory, STATEMENTS[i], db_pool_server_version(pool)),
+                                     .params = load->params,
+                                     .types = load->types,
+                                     .param_count = PARAM_COUNT[i],
+                                     .is_unprepared = true};
+    /* an empty search path makes every type and function print with its schema */
+    load->setting = (db_setting_t){STR("search_path"), STR("")};
+    load->spec = (db_tx_spec_t){.settings = &load->setting,
+                                .setting_count = 1,
+                                .is_read_only = true,
+                                .is_exclusive = true,
+                                .stmts = load->stmts,
+                                .stmt_count = SCHEMA_ROWS_COUNT};
+    static const db_tx_handlers_t handlers = {.on_row = on_row, .on_done = on_tx_done};
+    load->tx = db_tx_submit(pool, &load->spec, &handlers, load);
+    return load;
+}
+
+void schema_load_cancel(schema_load_t *load)
+{
+    if (load == NULL)
+        return;
+    db_tx_cancel(load->tx);
+    load_free(load);
+}
