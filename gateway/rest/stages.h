@@ -52,7 +52,7 @@ err_t *rest_parse(const rest_settings_t *settings, api_context_t *ctx, rest_requ
 /* How a text value of a result column becomes JSON (performance: PostgreSQL returns plain columns, C writes
  * JSON). */
 typedef enum {
-    REST_RULE_COPY,      /* already JSON: integers, oid, json, jsonb, to_json(col), embeds */
+    REST_RULE_COPY,      /* already JSON: integers, json, jsonb, to_json(col), embeds */
     REST_RULE_NUMBER,    /* float, numeric: copied unless NaN or Infinity, which are quoted */
     REST_RULE_BOOL,      /* t, f */
     REST_RULE_TIMESTAMP, /* 'T' at position 10, ":00" behind a short zone; infinity and BC only quoted */
@@ -63,6 +63,10 @@ typedef struct {
     str_t name; /* key in the answer */
     rest_rule_t rule;
 } rest_column_t;
+
+/* The rule for a result column of this type. Whatever its text form would not do for (arrays, rows, types with a cast
+ * to json) the planner selects as json, so that an unknown type is always REST_RULE_QUOTE. */
+rest_rule_t rest_rule_of(uint32_t type_oid);
 
 /* What a statement of the plan yields. */
 typedef enum {
@@ -105,7 +109,9 @@ typedef struct rest_plan {
 
     rest_format_t format;
     rest_shape_t shape;
-    const rest_column_t *columns; /* of REST_STMT_ROWS */
+    /* of REST_STMT_ROWS; none: keys are the names of the result's columns, rules come from their types
+     * (rest_rule_of). With `*` only the database knows the columns for sure. */
+    const rest_column_t *columns;
     uint32_t column_count;
     rest_media_t media;    /* negotiated: Content-Type of the answer */
     bool is_singular;      /* exactly one row or PGRST116 */

@@ -1,5 +1,6 @@
 #include "schema/build_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void *schema_list_push(pool_t *pool, schema_list_t *list, size_t item_size)
