@@ -28,7 +28,7 @@ insert into idrac_settings default values;
 -- Column rights instead of policies, because every signed-in user needs the rest of the row. On a table with this mark the
 -- gateway expands * to the columns that the caller may select.
 comment on table activity_settings is
-    E'Housekeeping, logging and executor settings (one row).\n@basalt:star=granted';
+    E'Housekeeping, logging and executor settings (one row).\n@basalt.expand_star';
 revoke select, insert, update on activity_settings from anon, authenticated;
 do $$
 declare
