@@ -6,14 +6,25 @@
 
 #include <libpq-fe.h>
 
-/* The error of a failed result: code = SQLSTATE, message, details, hint as the server gave them. Status by table
- * (RAISE with PTnnn and PGRST codes included; `is_anonymous` turns 42501 into 401). */
+/* The error of a failed result: code = SQLSTATE, message, details, hint as the server gave them. Status by
+ * table (RAISE with PTnnn and PGRST codes included; `is_anonymous` turns 42501 into 401). A result that libpq
+ * made itself, without SQLSTATE, is a lost connection: PGRST001. 503 carries Retry-After, 401
+ * WWW-Authenticate. */
 err_t *pg_error_from_result(pool_t *pool, const PGresult *result, bool is_anonymous);
 
-/* The error of a lost or refused connection: 503, PGRST000 (refused), PGRST001 (lost), PGRST003 by the pool. */
-err_t *pg_error_from_conn(pool_t *pool, const PGconn *conn);
+/* The same from the fields; null strings are absent. */
+err_t *pg_error_from_fields(pool_t *pool, str_t sqlstate, str_t message, str_t details, str_t hint,
+                            bool is_anonymous);
 
-/* The SQLSTATE part of the mapping, for tests and for callers with only a code. */
+/* Connection errors, all 503 but the last: PGRST000 none could be opened, PGRST001 lost while a transaction
+ * was on it, too many transactions wait, and 504 PGRST003 none became free in time. `details` is libpq's text
+ * or null; white space at its end is cut. */
+err_t *pg_error_no_connection(pool_t *pool, str_t details);
+err_t *pg_error_lost_connection(pool_t *pool, str_t details);
+err_t *pg_error_queue_full(pool_t *pool);
+err_t *pg_error_acquire_timeout(pool_t *pool);
+
+/* The SQLSTATE part of the mapping (PGRST excluded: its status is in its DETAIL). */
 uint16_t pg_error_status(str_t sqlstate, str_t message, bool is_anonymous);
 
 #endif

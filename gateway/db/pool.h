@@ -10,14 +10,18 @@
 typedef struct db_pool db_pool_t;
 
 typedef struct {
-    str_t name;               /* for metrics and logs: "request", "internal" */
-    str_t conninfo;           /* libpq URI or keywords; options= is kept and reaches the server */
-    size_t size_max;          /* connections */
-    int acquire_timeout_ms;   /* waiting for a connection: 504 PGRST003 */
-    size_t queue_max;         /* waiting transactions; above: 503 at once. 0: 4 x size_max, at least 1,000 */
-    int idle_timeout_ms;      /* close idle connections after; 0: never */
-    int lifetime_ms;          /* close connections older than; 0: never */
-    bool is_prepared;         /* PGRST_DB_PREPARED_STATEMENTS */
+    str_t name;             /* for metrics and logs: "request", "internal" */
+    str_t conninfo;         /* libpq URI or keywords; options= is kept and reaches the server */
+    size_t size_max;        /* connections */
+    int acquire_timeout_ms; /* waiting for a connection: 504 PGRST003 */
+    size_t queue_max;       /* waiting transactions; above: 503 at once. 0: 4 x size_max, at least 1,000 */
+    int idle_timeout_ms;    /* close idle connections after; 0: never */
+    int lifetime_ms;        /* close connections older than; 0: never */
+    bool is_prepared;       /* PGRST_DB_PREPARED_STATEMENTS */
+    /* False (requests): before a connection passes from one caller (role and claims) to another after a write
+     * or a call, session state that functions may have left is wiped: RESET ALL, temporary tables, advisory
+     * locks. True (internal pools, only our own SQL): never. */
+    bool is_trusting;
 } db_pool_options_t;
 
 db_pool_t *db_pool_create(loop_t *loop, const db_pool_options_t *options);

@@ -12,8 +12,8 @@ db_sessions_t *db_sessions_create(str_t conninfo, size_t size_max, int acquire_t
 void db_sessions_destroy(db_sessions_t *sessions);
 
 typedef struct {
-    str_t role;        /* null string: the login role itself */
-    str_t claims_json; /* request.jwt.claims; null string: '{}' */
+    str_t role;            /* null string: the login role itself */
+    str_t claims_json;     /* request.jwt.claims; null string: '{}' */
     const str_t *settings; /* further name, value pairs */
     size_t setting_count;  /* pairs */
     int timeout_ms;        /* statement_timeout; 0: 30,000 */
@@ -39,7 +39,8 @@ static inline str_t db_value(const db_rows_t *rows, size_t row, size_t column)
 /* Value by column name of row `row`; the null string when there is no such column. */
 str_t db_value_named(const db_rows_t *rows, size_t row, const char *column);
 
-/* `params`: text values, null string = NULL. Statements are prepared and cached by text. `out` may be NULL. */
+/* `params`: text values, null string = NULL. Statements are prepared and cached by text. `out` may be NULL.
+ */
 err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, size_t param_count,
                         db_rows_t *out) MUST_CHECK;
 #define DB_PARAMS(...) (const str_t[]){__VA_ARGS__}, sizeof((const str_t[]){__VA_ARGS__}) / sizeof(str_t)

@@ -1,0 +1,178 @@
+#include "db/inside.h"
+
+#include "base/clock.h"
+#include "base/observe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { STMTS_PER_CONN = 128 };
+
+/* The one place where a connection's state changes. */
+void conn_set_state(conn_t *conn, conn_state_t state)
+{
+    if (conn->state == CONN_STATE_BROKEN)
+        return; /* final */
+    conn->state = state;
+    if (state == CONN_STATE_IDLE) {
+        conn->idle_since_us = clock_mono_us();
+        conn->is_draining = false;
+    }
+}
+
+static void on_wake(void *arg)
+{
+    conn_t *conn = arg;
+    if (conn->state != CONN_STATE_BROKEN) {
+        result_process(conn);
+        conn_flush(conn);
+    }
+    if (conn->state == CONN_STATE_BROKEN)
+        db_pool_on_lost(conn, PQerrorMessage(conn->pg));
+}
+
+void conn_mark_broken(conn_t *conn)
+{
+    if (conn->state == CONN_STATE_BROKEN)
+        return;
+    conn_set_state(conn, CONN_STATE_BROKEN);
+    loop_watch_want_read(conn->watch, false);
+    loop_timer_start(conn->pool->loop, &conn->wake, 0, on_wake, conn);
+}
+
+void conn_flush(conn_t *conn)
+{
+    if (conn->state == CONN_STATE_BROKEN)
+        return;
+    int pending = PQflush(conn->pg);
+    if (pending < 0)
+        conn_mark_broken(conn);
+    else if (pending > 0)
+        loop_watch_want_write(conn->watch);
+}
+
+/* What arrived before the end of the connection is still complete and true: it is processed first. */
+static void on_readable(void *arg)
+{
+    conn_t *conn = arg;
+    if (conn->state == CONN_STATE_BROKEN)
+        return;
+    if (!PQconsumeInput(conn->pg))
+        conn_mark_broken(conn);
+    result_process(conn);
+    if (PQstatus(conn->pg) == CONNECTION_BAD)
+        conn_mark_broken(conn);
+    conn_flush(conn);
+}
+
+/* Both sides can be full at once, so reading goes on while output is pending. */
+static void on_writable(void *arg)
+{
+    conn_flush(arg);
+}
+
+static void on_connected(void *arg, PGconn *pg)
+{
+    conn_t *conn = arg;
+    conn->connect = NULL;
+    conn->pg = pg;
+    if (PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg)) {
+        db_pool_on_open_failed(conn, PQerrorMessage(pg));
+        return;
+    }
+    conn->watch = loop_watch_create(conn->pool->loop, PQsocket(pg), on_readable, on_writable, conn);
+    loop_watch_want_read(conn->watch, true);
+    conn->opened_us = clock_mono_us();
+    conn_set_state(conn, CONN_STATE_IDLE);
+    db_pool_on_opened(conn);
+}
+
+conn_t *conn_create(db_pool_t *pool)
+{
+    conn_t *conn = calloc(1, sizeof(*conn));
+    if (conn == NULL)
+        abort();
+    conn->pool = pool;
+    conn->generation = pool->generation;
+    conn->stmts = stmt_cache_create(STMTS_PER_CONN);
+    conn->state = CONN_STATE_OPENING;
+    conn->connect = db_connect_start(pool->loop, pool->options.conninfo, on_connected, conn);
+    return conn;
+}
+
+void conn_destroy(conn_t *conn)
+{
+    while (conn->first != NULL) {
+        segment_t *segment = conn_pop(conn);
+        if (segment->tx == NULL)
+            free(segment);
+    }
+    loop_timer_stop(&conn->wake);
+    loop_timer_stop(&conn->cancel_delay);
+    cancel_abandon(conn);
+    if (conn->connect != NULL)
+        db_connect_abort(conn->connect);
+    if (conn->watch != NULL)
+        loop_watch_destroy(conn->watch);
+    PQfinish(conn->pg);
+    stmt_cache_destroy(conn->stmts);
+    free(conn);
+}
+
+/* The end of an idle connection is usually reported before the next request arrives; when both happen in one
+ * turn, a request sent into the dead socket would have an unknown outcome. */
+bool conn_check_alive(conn_t *conn)
+{
+    char byte;
+    ssize_t n = recv(PQsocket(conn->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return true;
+    if (n > 0 && PQconsumeInput(conn->pg)) {
+        PQisBusy(conn->pg); /* takes in notices and changed parameters */
+        n = recv(PQsocket(conn->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0 && PQstatus(conn->pg) == CONNECTION_OK)
+            return true;
+    }
+    conn_mark_broken(conn);
+    return false;
+}
+
+void conn_append(conn_t *conn, segment_t *segment)
+{
+    segment->next = NULL;
+    if (conn->last != NULL)
+        conn->last->next = segment;
+    else
+        conn->first = segment;
+    conn->last = segment;
+    if (segment->tx != NULL)
+        conn->depth++;
+    conn_set_state(conn, CONN_STATE_BUSY);
+}
+
+segment_t *conn_pop(conn_t *conn)
+{
+    segment_t *segment = conn->first;
+    conn->first = segment->next;
+    if (conn->first == NULL)
+        conn->last = NULL;
+    if (segment->tx != NULL)
+        conn->depth--;
+    for (size_t i = 0; i < segment->step_count; i++)
+        if (segment->steps[i].entry != NULL)
+            stmt_cache_unpin(segment->steps[i].entry);
+    segment->step_count = 0;
+    conn->is_row_mode_set = false;
+    return segment;
+}
+
+void conn_pause(conn_t *conn, bool is_paused)
+{
+    if (conn->is_paused == is_paused || conn->state == CONN_STATE_BROKEN)
+        return;
+    conn->is_paused = is_paused;
+    loop_watch_want_read(conn->watch, !is_paused);
+    if (!is_paused && !conn->is_processing)
+        loop_timer_start(conn->pool->loop, &conn->wake, 0, on_wake, conn);
+}

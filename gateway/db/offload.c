@@ -1,0 +1,95 @@
+#include "db/offload.h"
+
+#include "base/observe.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct offload {
+    loop_t *loop;
+    void (*run)(void *arg);
+    void (*done)(void *arg);
+    void (*drop)(void *arg);
+    void *arg;
+    pthread_mutex_t lock; /* guards the two flags and the moment of posting */
+    bool is_abandoned;
+};
+
+static void offload_free(offload_t *offload)
+{
+    pthread_mutex_destroy(&offload->lock);
+    free(offload);
+}
+
+static void on_finished(void *arg)
+{
+    offload_t *offload = arg;
+    /* The thread may still be inside its unlock. */
+    pthread_mutex_lock(&offload->lock);
+    pthread_mutex_unlock(&offload->lock);
+    void (*end)(void *) = offload->is_abandoned ? offload->drop : offload->done;
+    void *end_arg = offload->arg;
+    offload_free(offload);
+    end(end_arg);
+}
+
+static void post_or_drop(offload_t *offload)
+{
+    pthread_mutex_lock(&offload->lock);
+    bool is_abandoned = offload->is_abandoned;
+    if (!is_abandoned) {
+        loop_post(offload->loop, on_finished, offload);
+    }
+    pthread_mutex_unlock(&offload->lock);
+    if (is_abandoned) {
+        offload->drop(offload->arg);
+        offload_free(offload);
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    offload_t *offload = arg;
+    offload->run(offload->arg);
+    post_or_drop(offload);
+    return NULL;
+}
+
+static bool start_thread(offload_t *offload)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, 512 * 1024);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread, &attr, thread_main, offload);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return failed == 0;
+}
+
+offload_t *offload_start(loop_t *loop, void (*run)(void *arg), void (*done)(void *arg),
+                         void (*drop)(void *arg), void *arg)
+{
+    offload_t *offload = calloc(1, sizeof(*offload));
+    if (offload == NULL)
+        abort();
+    *offload = (offload_t){.loop = loop, .run = run, .done = done, .drop = drop, .arg = arg};
+    pthread_mutex_init(&offload->lock, NULL);
+    if (!start_thread(offload)) {
+        observe(LOG_ERROR, "db_thread_failed", F_INT("errors", 1));
+        post_or_drop(offload);
+    }
+    return offload;
+}
+
+void offload_abandon(offload_t *offload)
+{
+    pthread_mutex_lock(&offload->lock);
+    offload->is_abandoned = true;
+    pthread_mutex_unlock(&offload->lock);
+}

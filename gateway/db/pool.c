@@ -1,0 +1,396 @@
+/* Who gets which connection, and what happens when the database goes away.
+ *
+ * Outage: while nothing can be opened, attempts follow each other every 100 ms as long as a transaction
+ * waits, every 500 ms otherwise. Transactions are held through the first second (a crash of one backend
+ * restarts them all and takes less), later ones fail as soon as an attempt has failed. */
+#include "db/inside.h"
+
+#include "base/clock.h"
+#include "base/observe.h"
+
+#include <stdlib.h>
+
+enum {
+    JANITOR_MS = 1000,
+    REOPEN_WANTED_MS = 100,
+    REOPEN_IDLE_MS = 500,
+    REOPEN_LIMIT_MS = 1000, /* others are open, but the server refuses one more */
+    OUTAGE_GRACE_MS = 1000,
+    PEEK_AFTER_IDLE_US = 1000
+};
+
+static void janitor(void *arg);
+
+db_pool_t *db_pool_create(loop_t *loop, const db_pool_options_t *options)
+{
+    db_pool_t *pool = calloc(1, sizeof(*pool));
+    if (pool == NULL)
+        abort();
+    pool->loop = loop;
+    db_pool_set_options(pool, options);
+    buf_init(&pool->connect_error, NULL, 0);
+    buf_init(&pool->text, NULL, 2048);
+    buf_init(&pool->values, NULL, 2048);
+    buf_init(&pool->row, NULL, 1024);
+    loop_timer_start(loop, &pool->janitor, JANITOR_MS, janitor, pool);
+    return pool;
+}
+
+static size_t count_state(const db_pool_t *pool, conn_state_t state)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pool->conn_count; i++)
+        count += pool->conns[i]->state == state;
+    return count;
+}
+
+static size_t count_live(const db_pool_t *pool)
+{
+    return pool->conn_count - count_state(pool, CONN_STATE_OPENING) - count_state(pool, CONN_STATE_BROKEN);
+}
+
+static size_t count_waiting(const db_pool_t *pool)
+{
+    return pool->waiting.count + pool->waiting_fast.count;
+}
+
+static void remove_conn(conn_t *conn)
+{
+    db_pool_t *pool = conn->pool;
+    for (size_t i = 0; i < pool->conn_count; i++)
+        if (pool->conns[i] == conn) {
+            pool->conns[i] = pool->conns[--pool->conn_count];
+            break;
+        }
+    conn_destroy(conn);
+}
+
+static void open_conn(db_pool_t *pool)
+{
+    if (pool->conn_count == pool->conn_capacity) {
+        pool->conn_capacity = pool->conn_capacity * 2 + 4;
+        pool->conns = realloc(pool->conns, pool->conn_capacity * sizeof(*pool->conns));
+        if (pool->conns == NULL)
+            abort();
+    }
+    pool->last_attempt_us = clock_mono_us();
+    pool->conns[pool->conn_count++] = conn_create(pool);
+}
+
+/* As many as there are waiting, one at a time during an outage. */
+static void open_wanted(db_pool_t *pool)
+{
+    size_t opening = count_state(pool, CONN_STATE_OPENING);
+    size_t wanted = count_waiting(pool);
+    if (pool->down_since_us != 0 && wanted > 1)
+        wanted = 1;
+    while (opening < wanted && pool->conn_count < pool->options.size_max &&
+           !loop_timer_is_running(&pool->reopen)) {
+        open_conn(pool);
+        opening++;
+    }
+}
+
+static bool is_surplus(const conn_t *conn)
+{
+    const db_pool_t *pool = conn->pool;
+    return conn->generation != pool->generation || pool->conn_count > pool->options.size_max;
+}
+
+static conn_t *find_idle(db_pool_t *pool)
+{
+    int64_t now = clock_mono_us();
+    for (size_t i = 0; i < pool->conn_count; i++) {
+        conn_t *conn = pool->conns[i];
+        if (conn->state == CONN_STATE_IDLE && !is_surplus(conn) &&
+            (now - conn->idle_since_us < PEEK_AFTER_IDLE_US || conn_check_alive(conn)))
+            return conn;
+    }
+    return NULL;
+}
+
+static void send_tx(conn_t *conn, db_tx_t *tx)
+{
+    tx_list_remove(&conn->pool->waiting, tx);
+    tx->state = TX_STATE_SENT;
+    segment_send_tx(conn, tx); /* when it fails the sweep puts it back */
+}
+
+void db_pool_dispatch(db_pool_t *pool)
+{
+    while (pool->waiting.first != NULL) {
+        conn_t *conn = find_idle(pool);
+        if (conn == NULL) {
+            open_wanted(pool);
+            return;
+        }
+        send_tx(conn, pool->waiting.first);
+    }
+}
+
+static void fail_expired(void *arg)
+{
+    db_pool_t *pool = arg;
+    tx_list_t expired = {0};
+    int64_t now = clock_mono_us();
+    while (pool->waiting.first != NULL && pool->waiting.first->deadline_us <= now) {
+        db_tx_t *tx = pool->waiting.first;
+        tx_list_remove(&pool->waiting, tx);
+        tx->state = TX_STATE_DOOMED;
+        tx_list_push(&expired, tx);
+    }
+    if (pool->waiting.first != NULL)
+        loop_timer_start(pool->loop, &pool->deadline, (pool->waiting.first->deadline_us - now) / 1000 + 1,
+                         fail_expired, pool);
+    if (expired.count > 0)
+        observe(LOG_WARN, "db_acquire_timeout", F_STR("pool", pool->options.name),
+                F_INT("requests", (int64_t)expired.count));
+    while (expired.first != NULL) {
+        db_tx_t *tx = expired.first;
+        tx_list_remove(&expired, tx);
+        pool->timeout_total++;
+        tx_finish(tx, pg_error_acquire_timeout(tx_memory(tx)));
+    }
+}
+
+static void tell_doomed(void *arg)
+{
+    db_pool_t *pool = arg;
+    while (pool->doomed.first != NULL) {
+        db_tx_t *tx = pool->doomed.first;
+        tx_list_remove(&pool->doomed, tx);
+        tx_finish(tx, tx->error);
+    }
+}
+
+void db_pool_admit(db_tx_t *tx)
+{
+    db_pool_t *pool = tx->pool;
+    if (tx->error != NULL) {
+        tx->state = TX_STATE_DOOMED;
+        tx_list_push(&pool->doomed, tx);
+        loop_timer_start(pool->loop, &pool->doom, 0, tell_doomed, pool);
+        return;
+    }
+    tx->state = TX_STATE_WAITING;
+    tx_list_push(&pool->waiting, tx);
+    db_pool_dispatch(pool);
+    if (tx->state == TX_STATE_WAITING && !loop_timer_is_running(&pool->deadline))
+        loop_timer_start(pool->loop, &pool->deadline, pool->options.acquire_timeout_ms, fail_expired, pool);
+}
+
+void db_pool_forget(db_tx_t *tx)
+{
+    tx_list_remove(&tx->pool->waiting, tx);
+}
+
+void db_pool_requeue(db_tx_t *tx)
+{
+    db_pool_t *pool = tx->pool;
+    if (tx->has_output)
+        tx->handlers.on_retry(tx->arg);
+    pool_destroy(tx->memory);
+    tx->memory = NULL;
+    tx->error = NULL;
+    tx->conn = NULL;
+    tx->is_retried = tx->is_retried || tx->is_stale_plan || tx->is_sync_sent;
+    tx->is_stale_plan = tx->has_output = tx->has_columns = tx->is_ending = tx->is_sync_sent = false;
+    pool->retry_total++;
+    if (tx->is_detached) { /* by on_retry */
+        tx_free(tx);
+        return;
+    }
+    tx->state = TX_STATE_WAITING;
+    tx_list_push_front(&pool->waiting, tx);
+    int64_t left_ms = (tx->deadline_us - clock_mono_us()) / 1000 + 1;
+    loop_timer_start(pool->loop, &pool->deadline, left_ms > 0 ? left_ms : 0, fail_expired, pool);
+}
+
+void db_pool_note_run(conn_t *conn, db_tx_t *tx)
+{
+    (void)conn;
+    tx->pool->done_total++;
+}
+
+static void set_up(db_pool_t *pool, bool is_up)
+{
+    bool has_changed = pool->is_up != is_up, is_news = has_changed || !pool->has_state;
+    pool->is_up = is_up;
+    pool->has_state = true;
+    if (is_up)
+        pool->down_since_us = 0;
+    else if (pool->down_since_us == 0)
+        pool->down_since_us = clock_mono_us();
+    if (is_news && is_up)
+        observe(LOG_INFO, "db_up", F_STR("pool", pool->options.name),
+                F_INT("server_version", pool->server_version));
+    if (is_news && !is_up)
+        observe(LOG_ERROR, "db_down", F_STR("pool", pool->options.name),
+                F_STR("reason", str_trim(buf_str(&pool->connect_error))));
+    if (has_changed && pool->on_state != NULL)
+        pool->on_state(pool->on_state_arg, is_up);
+}
+
+void db_pool_on_opened(conn_t *conn)
+{
+    db_pool_t *pool = conn->pool;
+    pool->server_version = PQserverVersion(conn->pg);
+    loop_timer_stop(&pool->reopen);
+    set_up(pool, true);
+    db_pool_on_free(conn);
+}
+
+static void fail_waiting(db_pool_t *pool)
+{
+    tx_list_t failed = pool->waiting;
+    pool->waiting = (tx_list_t){0};
+    for (db_tx_t *tx = failed.first; tx != NULL; tx = tx->next)
+        tx->state = TX_STATE_DOOMED;
+    while (failed.first != NULL) {
+        db_tx_t *tx = failed.first;
+        tx_list_remove(&failed, tx);
+        tx_finish(tx, pg_error_no_connection(tx_memory(tx), buf_str(&pool->connect_error)));
+    }
+}
+
+static void on_reopen(void *arg)
+{
+    db_pool_t *pool = arg;
+    if (pool->down_since_us != 0 && count_state(pool, CONN_STATE_OPENING) == 0)
+        open_conn(pool);
+    else
+        db_pool_dispatch(pool);
+}
+
+void db_pool_on_open_failed(conn_t *conn, const char *message)
+{
+    db_pool_t *pool = conn->pool;
+    buf_clear(&pool->connect_error);
+    buf_append_str(&pool->connect_error, str_from_c(message));
+    remove_conn(conn);
+    if (count_live(pool) > 0) {
+        observe(LOG_WARN, "db_connect_refused", F_STR("pool", pool->options.name),
+                F_STR("reason", str_trim(buf_str(&pool->connect_error))));
+        loop_timer_start(pool->loop, &pool->reopen, REOPEN_LIMIT_MS, on_reopen, pool);
+        return;
+    }
+    bool has_ever_worked = pool->server_version != 0;
+    set_up(pool, false);
+    if (!has_ever_worked || clock_mono_us() - pool->down_since_us >= OUTAGE_GRACE_MS * 1000LL)
+        fail_waiting(pool);
+    loop_timer_start(pool->loop, &pool->reopen, count_waiting(pool) > 0 ? REOPEN_WANTED_MS : REOPEN_IDLE_MS,
+                     on_reopen, pool);
+}
+
+/* Could the server have committed it although no answer came? */
+static bool may_be_committed(const db_tx_t *tx)
+{
+    bool is_commit_sent = tx->spec.is_explicit ? tx->is_ending && tx->end == DB_END_COMMIT : true;
+    return tx->is_sync_sent && is_commit_sent && !tx->spec.is_read_only;
+}
+
+/* Nothing of it can have happened, and it did not itself bring the connection down. */
+static bool is_safe_elsewhere(const db_tx_t *tx, bool is_head)
+{
+    if (tx->is_detached || tx->error != NULL || tx->is_ending)
+        return false;
+    if (!tx->is_sync_sent)
+        return !tx->has_output;
+    return !is_head && !tx->is_retried && !may_be_committed(tx) && !tx->has_output;
+}
+
+void db_pool_on_lost(conn_t *conn, const char *message)
+{
+    db_pool_t *pool = conn->pool;
+    tx_list_t lost = {0};
+    pool_t *scratch = pool_create();
+    str_t reason = pool_str(scratch, str_trim(str_from_c(message)));
+    db_tx_t *head = conn->first != NULL ? conn->first->tx : NULL;
+    while (conn->first != NULL) {
+        segment_t *segment = conn_pop(conn);
+        if (segment->tx == NULL)
+            free(segment);
+        else
+            tx_list_push(&lost, segment->tx);
+    }
+    remove_conn(conn);
+    pool->lost_total++;
+    observe(LOG_WARN, "db_connection_lost", F_STR("pool", pool->options.name), F_STR("reason", reason),
+            F_INT("transactions", (int64_t)lost.count));
+    while (lost.last != NULL) { /* from behind, so that those put back keep their order */
+        db_tx_t *tx = lost.last;
+        tx_list_remove(&lost, tx);
+        if (is_safe_elsewhere(tx, tx == head))
+            db_pool_requeue(tx);
+        else
+            tx_finish(tx, tx->error != NULL ? tx->error : pg_error_lost_connection(tx_memory(tx), reason));
+    }
+    pool_destroy(scratch);
+    db_pool_dispatch(pool);
+    if (pool->conn_count == 0 && !loop_timer_is_running(&pool->reopen))
+        open_conn(pool); /* to know whether the database is there before the next request asks */
+}
+
+void db_pool_on_free(conn_t *conn)
+{
+    db_pool_t *pool = conn->pool;
+    if (is_surplus(conn) && !conn->is_processing)
+        remove_conn(conn);
+    db_pool_dispatch(pool);
+}
+
+static bool is_worn_out(const conn_t *conn, int64_t now)
+{
+    const db_pool_options_t *options = &conn->pool->options;
+    return is_surplus(conn) ||
+           (options->idle_timeout_ms > 0 && now - conn->idle_since_us > options->idle_timeout_ms * 1000LL) ||
+           (options->lifetime_ms > 0 && now - conn->opened_us > options->lifetime_ms * 1000LL);
+}
+
+static void janitor(void *arg)
+{
+    db_pool_t *pool = arg;
+    int64_t now = clock_mono_us();
+    for (size_t i = pool->conn_count; i-- > 0;)
+        if (pool->conns[i]->state == CONN_STATE_IDLE && is_worn_out(pool->conns[i], now))
+            remove_conn(pool->conns[i]);
+    db_pool_dispatch(pool);
+    loop_timer_start(pool->loop, &pool->janitor, JANITOR_MS, janitor, pool);
+}
+
+void db_pool_destroy(db_pool_t *pool)
+{
+    if (pool == NULL)
+        return;
+    buf_clear(&pool->connect_error);
+    buf_append_lit(&pool->connect_error, "The server is shutting down.");
+    pool->options.size_max = 0;
+    while (pool->conn_count > 0 || count_waiting(pool) > 0 || pool->doomed.count > 0) {
+        while (pool->conn_count > 0) {
+            conn_t *conn = pool->conns[0];
+            while (conn->first != NULL) {
+                segment_t *segment = conn_pop(conn);
+                if (segment->tx != NULL)
+                    tx_finish(segment->tx, pg_error_lost_connection(tx_memory(segment->tx),
+                                                                    buf_str(&pool->connect_error)));
+                else
+                    free(segment);
+            }
+            remove_conn(conn);
+        }
+        fail_waiting(pool);
+        tell_doomed(pool);
+    }
+    loop_timer_stop(&pool->deadline);
+    loop_timer_stop(&pool->doom);
+    loop_timer_stop(&pool->janitor);
+    loop_timer_stop(&pool->reopen);
+    buf_dispose(&pool->connect_error);
+    buf_dispose(&pool->text);
+    buf_dispose(&pool->values);
+    buf_dispose(&pool->row);
+    free((char *)pool->options.name.base);
+    free((char *)pool->options.conninfo.base);
+    free(pool->conns);
+    free(pool);
+}

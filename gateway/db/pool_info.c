@@ -1,0 +1,81 @@
+/* What others may ask of a pool and change in it. */
+#include "db/inside.h"
+
+#include <stdlib.h>
+
+static str_t copy_text(str_t text)
+{
+    char *copy = strndup(text.base != NULL ? text.base : "", text.len);
+    if (copy == NULL)
+        abort();
+    return str_make(copy, text.len);
+}
+
+void db_pool_set_options(db_pool_t *pool, const db_pool_options_t *options)
+{
+    db_pool_options_t old = pool->options, *now = &pool->options;
+    *now = *options;
+    now->name = copy_text(options->name);
+    now->conninfo = copy_text(options->conninfo);
+    if (now->size_max == 0)
+        now->size_max = 1;
+    if (now->acquire_timeout_ms <= 0)
+        now->acquire_timeout_ms = 10000;
+    if (now->queue_max == 0)
+        now->queue_max = now->size_max > 250 ? 4 * now->size_max : 1000;
+    if (!str_eq(old.conninfo, now->conninfo))
+        pool->generation++;
+    free((char *)old.name.base);
+    free((char *)old.conninfo.base);
+}
+
+bool db_pool_is_up(const db_pool_t *pool)
+{
+    return pool->is_up;
+}
+
+int db_pool_server_version(const db_pool_t *pool)
+{
+    return pool->server_version;
+}
+
+str_t db_pool_parameter(const db_pool_t *pool, const char *name)
+{
+    for (size_t i = 0; i < pool->conn_count; i++)
+        if (pool->conns[i]->pg != NULL && pool->conns[i]->state != CONN_STATE_BROKEN)
+            return str_from_c(PQparameterStatus(pool->conns[i]->pg, name));
+    return STR_NULL;
+}
+
+void db_pool_on_state(db_pool_t *pool, void (*fn)(void *arg, bool is_up), void *arg)
+{
+    pool->on_state = fn;
+    pool->on_state_arg = arg;
+}
+
+void db_pool_flush_statements(db_pool_t *pool)
+{
+    for (size_t i = 0; i < pool->conn_count; i++)
+        pool->conns[i]->must_flush_stmts = true;
+}
+
+void db_pool_inspect(const db_pool_t *pool, buf_t *out)
+{
+    size_t by_state[CONN_STATE_BROKEN + 1] = {0}, in_flight = 0, stmts = 0;
+    for (size_t i = 0; i < pool->conn_count; i++) {
+        by_state[pool->conns[i]->state]++;
+        in_flight += pool->conns[i]->depth;
+        stmts += stmt_cache_count(pool->conns[i]->stmts);
+    }
+    buf_printf(out, "{\"name\":\"%.*s\",\"up\":%s,\"server_version\":%d,\"size\":%zu,\"size_max\":%zu,",
+               STR_ARG(pool->options.name), pool->is_up ? "true" : "false", pool->server_version,
+               pool->conn_count, pool->options.size_max);
+    buf_printf(out, "\"opening\":%zu,\"idle\":%zu,\"busy\":%zu,\"cancelling\":%zu,\"in_flight\":%zu,",
+               by_state[CONN_STATE_OPENING], by_state[CONN_STATE_IDLE], by_state[CONN_STATE_BUSY],
+               by_state[CONN_STATE_CANCELLING], in_flight);
+    buf_printf(out, "\"waiting\":%zu,\"statements\":%zu,\"done\":%lld,\"lost_connections\":%lld,",
+               pool->waiting.count + pool->waiting_fast.count, stmts, (long long)pool->done_total,
+               (long long)pool->lost_total);
+    buf_printf(out, "\"retries\":%lld,\"acquire_timeouts\":%lld,\"cancels\":%lld}",
+               (long long)pool->retry_total, (long long)pool->timeout_total, (long long)pool->cancel_total);
+}

@@ -1,0 +1,269 @@
+/* Writing transactions to a connection:
+ *
+ *   implicit   [prepare cfg] cfg [pre-request] ([prepare] statement)* Sync
+ *   explicit   BEGIN; the same; Sync   then, once all has succeeded and on_decide has spoken,   COMMIT; Sync
+ *
+ * cfg is one SELECT of set_config(.., true) calls: everything it sets is gone after the transaction. COMMIT
+ * has a segment of its own because an error makes the server skip the rest of a segment, and the connection
+ * would stay in the failed transaction for the next caller. */
+#include "db/ident.h"
+#include "db/inside.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static step_t *add_step(segment_t *segment, step_kind_t kind, uint32_t stmt, stmt_entry_t *entry)
+{
+    step_t *step = &segment->steps[segment->step_count++];
+    *step = (step_t){.kind = kind, .stmt = stmt, .entry = entry};
+    if (entry != NULL)
+        stmt_cache_pin(entry);
+    return step;
+}
+
+/* libpq wants zero-terminated values: pointers and bytes in one scratch buffer. */
+static const char *const *bind_values(buf_t *scratch, const str_t *params, size_t count)
+{
+    size_t size = count * sizeof(char *);
+    for (size_t i = 0; i < count; i++)
+        size += params[i].len + 1;
+    buf_clear(scratch);
+    const char **values = (const char **)(void *)buf_reserve(scratch, size + 1);
+    char *bytes = (char *)(values + count);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = str_is_null(params[i]) ? NULL : bytes;
+        if (params[i].len > 0)
+            memcpy(bytes, params[i].base, params[i].len);
+        bytes[params[i].len] = '\0';
+        bytes += params[i].len + 1;
+    }
+    return values;
+}
+
+static const char *c_text(buf_t *scratch, str_t text)
+{
+    buf_clear(scratch);
+    buf_append_str(scratch, text);
+    buf_append_char(scratch, '\0');
+    return scratch->base;
+}
+
+/* The statement's name on this connection, prepared in this very segment when it is new. NULL: sending
+ * failed. */
+static stmt_entry_t *take_entry(conn_t *conn, segment_t *segment, const db_stmt_t *stmt, str_t role,
+                                str_t path)
+{
+    buf_t *text = &conn->pool->text;
+    buf_clear(text);
+    stmt_cache_key(text, stmt->sql, role, path);
+    stmt_entry_t *entry = stmt_cache_find(conn->stmts, buf_str(text));
+    if (entry != NULL)
+        return entry;
+    entry = stmt_cache_add(conn->stmts, buf_str(text));
+    add_step(segment, STEP_PREPARE, 0, entry);
+    if (!PQsendPrepare(conn->pg, entry->name, c_text(text, stmt->sql), (int)stmt->param_count, stmt->types))
+        return NULL;
+    return entry;
+}
+
+static bool send_stmt(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
+                      const db_stmt_t *stmt, str_t role, str_t path)
+{
+    db_pool_t *pool = conn->pool;
+    int count = (int)stmt->param_count;
+    if (stmt->is_unprepared || !pool->options.is_prepared) {
+        add_step(segment, kind, index, NULL);
+        return PQsendQueryParams(conn->pg, c_text(&pool->text, stmt->sql), count, stmt->types,
+                                 bind_values(&pool->values, stmt->params, stmt->param_count), NULL, NULL, 0);
+    }
+    stmt_entry_t *entry = take_entry(conn, segment, stmt, role, path);
+    if (entry == NULL)
+        return false;
+    add_step(segment, kind, index, entry);
+    return PQsendQueryPrepared(conn->pg, entry->name, count,
+                               bind_values(&pool->values, stmt->params, stmt->param_count), NULL, NULL, 0);
+}
+
+static bool send_plain(conn_t *conn, segment_t *segment, const char *sql, bool is_prepared)
+{
+    db_stmt_t stmt = {.sql = str_from_c(sql), .is_unprepared = !is_prepared};
+    return send_stmt(conn, segment, STEP_QUIET, 0, &stmt, STR_NULL, STR_NULL);
+}
+
+static void cfg_add(buf_t *sql, str_t *values, size_t *count, str_t name, str_t value)
+{
+    values[*count] = str_is_null(value) ? STR("") : value;
+    ++*count;
+    buf_append_lit(sql, ",pg_catalog.set_config(");
+    ident_append_literal(sql, name);
+    buf_printf(sql, ",$%zu,true)", *count);
+}
+
+/* One text per distinct list of names, so that it is prepared once; the values are bound. The role is always
+ * set: a function may have left another one on the connection. */
+static bool send_cfg(conn_t *conn, segment_t *segment, const db_tx_spec_t *spec)
+{
+    size_t count = 0, count_max = spec->role_setting_count + spec->setting_count + 2;
+    str_t on_stack[24], *values = on_stack;
+    if (count_max > sizeof(on_stack) / sizeof(on_stack[0]))
+        values = malloc(count_max * sizeof(*values));
+    if (values == NULL)
+        abort();
+    buf_t sql;
+    buf_init(&sql, NULL, 512);
+    buf_append_lit(&sql, "select ");
+    if (spec->is_read_only && !spec->is_explicit)
+        buf_append_lit(&sql, "pg_catalog.set_config('transaction_read_only','on',true)");
+    else
+        buf_append_lit(&sql, "1");
+    for (size_t i = 0; i < spec->role_setting_count; i++)
+        cfg_add(&sql, values, &count, spec->role_settings[i].name, spec->role_settings[i].value);
+    char timeout[16];
+    snprintf(timeout, sizeof(timeout), "%d", spec->timeout_ms);
+    if (spec->timeout_ms > 0)
+        cfg_add(&sql, values, &count, STR("statement_timeout"), str_from_c(timeout));
+    cfg_add(&sql, values, &count, STR("role"), str_is_null(spec->role) ? STR("none") : spec->role);
+    for (size_t i = 0; i < spec->setting_count; i++)
+        cfg_add(&sql, values, &count, spec->settings[i].name, spec->settings[i].value);
+    db_stmt_t stmt = {.sql = buf_str(&sql), .params = values, .param_count = count};
+    bool ok = send_stmt(conn, segment, STEP_QUIET, 0, &stmt, STR_NULL, STR_NULL);
+    buf_dispose(&sql);
+    if (values != on_stack)
+        free(values);
+    return ok;
+}
+
+static str_t setting(const db_tx_spec_t *spec, str_t name)
+{
+    for (size_t i = 0; i < spec->setting_count; i++)
+        if (str_eq(spec->settings[i].name, name))
+            return spec->settings[i].value;
+    return STR_NULL;
+}
+
+static const char *begin_text(const db_tx_spec_t *spec)
+{
+    static const char *const texts[][2] = {
+        [DB_ISOLATION_DEFAULT] = {"BEGIN", "BEGIN READ ONLY"},
+        [DB_ISOLATION_REPEATABLE_READ] = {"BEGIN ISOLATION LEVEL REPEATABLE READ",
+                                          "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+        [DB_ISOLATION_SERIALIZABLE] = {"BEGIN ISOLATION LEVEL SERIALIZABLE",
+                                       "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"},
+    };
+    return texts[spec->isolation][spec->is_read_only ? 1 : 0];
+}
+
+/* Sync sends what libpq has buffered; the rest goes out when the socket takes it. */
+static bool send_sync(conn_t *conn)
+{
+    if (!PQpipelineSync(conn->pg)) {
+        conn_mark_broken(conn);
+        return false;
+    }
+    conn_flush(conn);
+    return true;
+}
+
+bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t count, bool is_prepared)
+{
+    segment_t *segment = calloc(1, sizeof(*segment));
+    if (segment == NULL)
+        abort();
+    conn_append(conn, segment);
+    bool ok = true;
+    for (size_t i = 0; i < count && ok; i++)
+        ok = send_plain(conn, segment, texts[i], is_prepared);
+    if (!ok)
+        conn_mark_broken(conn);
+    return ok && send_sync(conn);
+}
+
+/* Session state that a function may have left must not reach another caller. */
+static bool wash(conn_t *conn, const db_tx_spec_t *spec)
+{
+    static const char *const texts[] = {"RESET ROLE",   "RESET ALL",
+                                        "DISCARD TEMP", "DISCARD SEQUENCES",
+                                        "UNLISTEN *",   "select pg_catalog.pg_advisory_unlock_all()"};
+    if (conn->pool->options.is_trusting)
+        return true;
+    uint64_t caller = str_hash(spec->role) * 31 + str_hash(setting(spec, STR("request.jwt.claims")));
+    bool must_wash = conn->is_dirty && caller != conn->last_caller;
+    conn->last_caller = caller;
+    conn->is_dirty = (conn->is_dirty && !must_wash) || spec->is_exclusive || !spec->is_read_only;
+    return !must_wash || segment_send_housekeeping(conn, texts, sizeof(texts) / sizeof(texts[0]), true);
+}
+
+static bool close_stale_stmts(conn_t *conn)
+{
+    if (conn->must_flush_stmts)
+        stmt_cache_clear(conn->stmts);
+    conn->must_flush_stmts = false;
+    stmt_cache_trim(conn->stmts);
+    buf_t sql;
+    buf_init(&sql, NULL, 0);
+    bool ok = true;
+    while (ok && stmt_cache_next_close(conn->stmts, &sql)) {
+        buf_append_char(&sql, '\0');
+        const char *text = sql.base;
+        ok = segment_send_housekeeping(conn, &text, 1, false);
+        buf_clear(&sql);
+    }
+    buf_dispose(&sql);
+    return ok;
+}
+
+static bool send_body(conn_t *conn, segment_t *segment, const db_tx_spec_t *spec)
+{
+    str_t path = setting(spec, STR("search_path"));
+    if (spec->is_explicit && !send_plain(conn, segment, begin_text(spec), true))
+        return false;
+    if (!send_cfg(conn, segment, spec))
+        return false;
+    if (!str_is_null(spec->pre_request)) {
+        db_stmt_t call = {.sql = spec->pre_request};
+        if (!send_stmt(conn, segment, STEP_QUIET, 0, &call, spec->role, path))
+            return false;
+    }
+    for (uint32_t i = 0; i < spec->stmt_count; i++)
+        if (!send_stmt(conn, segment, STEP_STMT, i, &spec->stmts[i], spec->role, path))
+            return false;
+    return true;
+}
+
+static segment_t *start_segment(conn_t *conn, db_tx_t *tx)
+{
+    segment_t *segment = &tx->segment;
+    *segment = (segment_t){.tx = tx};
+    tx->conn = conn;
+    tx->is_sync_sent = false;
+    conn_append(conn, segment);
+    return segment;
+}
+
+bool segment_send_tx(conn_t *conn, db_tx_t *tx)
+{
+    bool ok = wash(conn, &tx->spec) && close_stale_stmts(conn);
+    segment_t *segment = start_segment(conn, tx);
+    tx->sent_us = clock_mono_us();
+    if (ok && !send_body(conn, segment, &tx->spec)) {
+        conn_mark_broken(conn);
+        ok = false;
+    }
+    tx->is_sync_sent = ok && send_sync(conn);
+    return tx->is_sync_sent;
+}
+
+bool segment_send_end(conn_t *conn, db_tx_t *tx, db_end_t end)
+{
+    segment_t *segment = start_segment(conn, tx);
+    tx->is_ending = true;
+    tx->end = end;
+    if (!send_plain(conn, segment, end == DB_END_COMMIT ? "COMMIT" : "ROLLBACK", true)) {
+        conn_mark_broken(conn);
+        return false;
+    }
+    tx->is_sync_sent = send_sync(conn);
+    return tx->is_sync_sent;
+}
