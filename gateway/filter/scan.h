@@ -17,8 +17,9 @@ typedef enum { SCAN_SYS_UNEXPECTED, SCAN_UNEXPECTED, SCAN_EXPECTED } scan_messag
 
 typedef struct {
     scan_message_kind_t kind;
-    str_t text;        /* SCAN_EXPECTED: shown as it is, with quotes where they belong */
-    int32_t character; /* the unexpected ones: code point, -1 = end of input */
+    str_t text;        /* what was expected; null: `character` is */
+    int32_t character; /* code point; of the unexpected ones -1 = end of input */
+    bool is_quoted;    /* `text` is a literal, shown in quotes */
 } scan_message_t;
 
 typedef struct {
@@ -43,10 +44,10 @@ void scan_init(scan_t *scan, pool_t *pool, str_t text);
 int32_t scan_peek(const scan_t *scan, size_t *size);
 bool scan_at_end(const scan_t *scan);
 
-/* Rules. Literals carry their quoted form for messages. */
+/* Rules. */
 bool scan_char(scan_t *scan, char c);
 bool scan_literal(scan_t *scan, str_t literal); /* a failure after the first character has consumed */
-bool scan_literal_nocase(scan_t *scan, str_t lower);
+bool scan_literal_nocase(scan_t *scan, const char *lower); /* ASCII, expects nothing by itself */
 bool scan_one_of(scan_t *scan, const char *set);
 bool scan_none_of(scan_t *scan, const char *set);
 bool scan_letter(scan_t *scan); /* Unicode letter, expected "letter" */
@@ -57,6 +58,13 @@ void scan_spaces(scan_t *scan); /* blanks and tabs */
 
 /* `any number of characters not in set` without allocating. */
 str_t scan_while_none_of(scan_t *scan, const char *set);
+
+/* "quoted \"text\"": unescaped into the pool when it has backslashes, else borrowed. */
+bool scan_quoted(scan_t *scan, str_t *out);
+/* Letters, digits, '_', '$' and blanks; trimmed. */
+bool scan_identifier(scan_t *scan, str_t *out);
+/* A quoted text that is followed by ',' , ')' or the end; otherwise everything up to those. Never fails. */
+void scan_element(scan_t *scan, str_t *out);
 
 /* Checkpoint for try, label and look-ahead: taken before a rule runs, settled after it. */
 typedef struct {
