@@ -34,8 +34,8 @@ bool scan_at_end(const scan_t *scan)
     return scan->at >= scan->text.len;
 }
 
-/* Letters beyond ASCII, near enough for identifiers: everything but the symbols, spaces and punctuation of the
- * blocks where those live. */
+/* Letters beyond ASCII, near enough for identifiers: everything but the symbols, spaces and punctuation of
+ * the blocks where those live. */
 static bool is_letter(int32_t c)
 {
     if (c < 0x80)
