@@ -64,8 +64,8 @@ typedef struct {
     rest_rule_t rule;
 } rest_column_t;
 
-/* The rule for a result column of this type. Whatever its text form would not do for (arrays, rows, types with a cast
- * to json) the planner selects as json, so that an unknown type is always REST_RULE_QUOTE. */
+/* The rule for a result column of this type. Whatever its text form would not do for (arrays, rows, types
+ * with a cast to json) the planner selects as json, so that an unknown type is always REST_RULE_QUOTE. */
 rest_rule_t rest_rule_of(uint32_t type_oid);
 
 /* What a statement of the plan yields. */
