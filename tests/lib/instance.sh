@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# An instance of its own for tests: own directory, own ports, the sanitized programs, gone at the end. Sourced.
+#   test_instance_up / test_instance_down
+
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 20000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s' "$port" && return; }
+    done
+}
+
+test_instance_up() {
+    BASALT_HOME=$(mktemp -d /tmp/basalt-test-XXXXXX)
+    BASALT_API_PORT=$(free_port) BASALT_DB_PORT=$(free_port) BASALT_ADMIN_PORT=$(free_port)
+    BASALT_EXECUTOR_PORT=$(free_port)
+    export BASALT_HOME BASALT_API_PORT BASALT_DB_PORT BASALT_ADMIN_PORT BASALT_EXECUTOR_PORT
+    export BASALT_ALLOW_LOCAL_TARGETS=true
+    unset DATABASE_URL
+    # Tests pay for durability nowhere: the directory is thrown away.
+    BASALT_SKIP_BUILD=1 BASALT_BUILD_DIR=${BASALT_BUILD_DIR:-$top/build-test} "$top/tools/up" >&2
+}
+
+test_instance_down() {
+    [ -n "${BASALT_HOME:-}" ] || return 0
+    "$top/tools/down" >&2 || true
+    rm -rf "$BASALT_HOME"
+    unset BASALT_HOME
+}
