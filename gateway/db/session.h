@@ -8,8 +8,13 @@
 typedef struct db_sessions db_sessions_t; /* the set: bounded, thread-safe */
 typedef struct db_session db_session_t;   /* one borrowed connection inside a transaction */
 
+/* `acquire_timeout_ms` 0: 10,000. Connections are opened when first needed. */
 db_sessions_t *db_sessions_create(str_t conninfo, size_t size_max, int acquire_timeout_ms);
+/* Waits for borrowed sessions to end. */
 void db_sessions_destroy(db_sessions_t *sessions);
+/* Other credentials or size for connections from now on; open ones are replaced as they come back. */
+void db_sessions_set_options(db_sessions_t *sessions, str_t conninfo, size_t size_max,
+                             int acquire_timeout_ms);
 
 typedef struct {
     str_t role;            /* null string: the login role itself */
@@ -17,9 +22,12 @@ typedef struct {
     const str_t *settings; /* further name, value pairs */
     size_t setting_count;  /* pairs */
     int timeout_ms;        /* statement_timeout; 0: 30,000 */
+    bool is_anonymous;     /* no identity was proven: 42501 is 401 */
 } db_session_who_t;
 
-/* Takes a connection and begins a transaction. Errors as db_tx_submit. Results and errors live in `pool`. */
+/* Takes a connection (waiting in turn, acquire_timeout_ms at most) and begins a transaction, in one round
+ * trip on a connection that is open. Errors as db_tx_submit. Results and errors live in `pool`; a session
+ * still open when `pool` is destroyed is rolled back. One session belongs to one thread at a time. */
 err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who,
                         db_session_t **out) MUST_CHECK;
 
@@ -39,7 +47,8 @@ static inline str_t db_value(const db_rows_t *rows, size_t row, size_t column)
 /* Value by column name of row `row`; the null string when there is no such column. */
 str_t db_value_named(const db_rows_t *rows, size_t row, const char *column);
 
-/* `params`: text values, null string = NULL. Statements are prepared and cached by text. `out` may be NULL.
+/* Runs one statement; an error makes the transaction useless until a rollback (to the savepoint).
+ * `params`: text values, null string = NULL. Statements are prepared and cached by text. `out` may be NULL.
  */
 err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, size_t param_count,
                         db_rows_t *out) MUST_CHECK;

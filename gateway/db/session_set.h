@@ -1,0 +1,27 @@
+/* The set of blocking connections behind db/session.h. Thread-safe. */
+#ifndef DB_SESSION_SET_H
+#define DB_SESSION_SET_H
+
+#include "db/session.h"
+#include "db/stmt_cache.h"
+
+#include <libpq-fe.h>
+
+/* One connection: owned by the set while idle, by one thread while borrowed. */
+typedef struct session_conn {
+    struct session_conn *next;
+    PGconn *pg;
+    stmt_cache_t *stmts;
+    uint32_t generation;  /* of the set's options when opened */
+    uint64_t last_caller; /* hash of role and claims */
+    bool is_dirty;        /* code of others ran as an impersonated role since the last wash */
+    bool is_broken;       /* not to be used again */
+    bool is_fresh;        /* opened for this very borrower */
+} session_conn_t;
+
+/* An idle connection, or a new one. Errors: PGRST003 in time, PGRST000 none can be opened. */
+err_t *session_set_take(db_sessions_t *set, pool_t *pool, session_conn_t **out) MUST_CHECK;
+/* Gives it back; a broken one is closed and makes room. */
+void session_set_give(db_sessions_t *set, session_conn_t *conn);
+
+#endif
