@@ -91,6 +91,7 @@ CONF
 # service account can reach it. True when it changed.
 install_program() {
     local from=$BUILD_DIR/bin/$1 to=$STATE/bin/$1
+    [ -x "$from" ] || die "$from is missing: build first"
     if cmp -s "$from" "$to"; then return 1; fi
     as_service sh -c 'cat >"$1.new" && chmod 0755 "$1.new" && mv "$1.new" "$1"' sh "$to" <"$from"
 }
@@ -116,13 +117,13 @@ stop_service() {
 
 # wait_for NAME SECONDS COMMAND...
 wait_for() {
-    local name=$1 deadline=$((SECONDS + $2))
+    local name=$1 seconds=$2 deadline=$((SECONDS + $2))
     shift 2
     until "$@"; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             note "the end of $STATE/log/$name.log:"
             tail -n 15 "$STATE/log/$name.log" >&2 || true
-            die "$name is not ready after $2 s"
+            die "$name is not ready after $seconds s"
         fi
         sleep 0.1
     done
