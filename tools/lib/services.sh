@@ -96,11 +96,12 @@ install_program() {
     as_service sh -c 'cat >"$1.new" && chmod 0755 "$1.new" && mv "$1.new" "$1"' sh "$to" <"$from"
 }
 
+# start_service NAME COMMAND...: under a supervisor of its own, in the background.
 start_service() {
-    local name=$1 program=$2
-    shift 2
+    local name=$1
+    shift
     as_service setsid --fork env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LANG=C.UTF-8 \
-        "$STATE/bin/supervise" "$name" "$RUN_DIR/$name.pid" "$STATE/log/$name.log" "$STATE/bin/$program" "$@"
+        "$STATE/bin/supervise" "$name" "$RUN_DIR/$name.pid" "$STATE/log/$name.log" "$@"
 }
 
 stop_service() {
