@@ -1,5 +1,5 @@
-/* One request and its answer. Everything borrowed from it dies with its pool: when the answer is complete or the
- * client leaves. Asynchronous code holds an http_handle_t, never the request itself. */
+/* One request and its answer. Everything borrowed from it dies with its pool: when the answer is complete or
+ * the client leaves. Asynchronous code holds an http_handle_t, never the request itself. */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
@@ -10,9 +10,9 @@ typedef struct http_request http_request_t;
 
 pool_t *http_pool(http_request_t *request);
 str_t http_method(const http_request_t *request);
-str_t http_path(const http_request_t *request);   /* raw bytes before '?', not decoded */
-str_t http_query(const http_request_t *request);  /* raw bytes after '?'; null string when there is no '?' */
-str_t http_body(const http_request_t *request);   /* whole body; empty when none */
+str_t http_path(const http_request_t *request);  /* raw bytes before '?', not decoded */
+str_t http_query(const http_request_t *request); /* raw bytes after '?'; null string when there is no '?' */
+str_t http_body(const http_request_t *request);  /* whole body; empty when none */
 str_t http_client_addr(const http_request_t *request); /* text; behind a trusted proxy the forwarded one */
 str_t http_authority(const http_request_t *request);   /* Host */
 bool http_is_tls(const http_request_t *request);       /* or a trusted proxy says X-Forwarded-Proto: https */
@@ -24,11 +24,12 @@ bool http_next_header(const http_request_t *request, size_t *cursor, str_t *name
 
 /* Weak reference for asynchronous completions. */
 typedef struct http_handle http_handle_t;
-http_handle_t *http_handle_create(http_request_t *request); /* owner: the caller */
+http_handle_t *http_handle_create(http_request_t *request);   /* owner: the caller */
 http_request_t *http_handle_get(const http_handle_t *handle); /* NULL once the request is gone */
 void http_handle_release(http_handle_t *handle);
 
-/* Adds a response header (copied). CR, LF and NUL in the value are refused: the header is dropped and logged. */
+/* Adds a response header (copied). CR, LF and NUL in the value are refused: the header is dropped and logged.
+ */
 void http_add_header(http_request_t *request, str_t name, str_t value);
 void http_set_header(http_request_t *request, str_t name, str_t value); /* replaces */
 
@@ -36,8 +37,9 @@ void http_set_header(http_request_t *request, str_t name, str_t value); /* repla
 void http_on_respond(http_request_t *request, void (*fn)(void *arg, http_request_t *request, int status),
                      void *arg);
 
-/* Answers and ends the request; `body` must live in the request's pool or be static. content_type may be null.
- * HEAD: the body is counted in Content-Length but not sent. The request must not be touched afterwards. */
+/* Answers and ends the request; `body` must live in the request's pool or be static. content_type may be
+ * null. HEAD: the body is counted in Content-Length but not sent. The request must not be touched afterwards.
+ */
 void http_send(http_request_t *request, int status, str_t content_type, str_t body);
 
 /* Streaming answer with back-pressure. Bytes are copied into the stream's own queue. */

@@ -13,30 +13,34 @@ typedef struct {
     size_t body_max;             /* bytes, whole server; larger: 413 before the handler runs */
     size_t connections_max;      /* all listeners together; accept pauses at the limit */
     size_t connections_per_addr; /* trusted proxies exempt; 0: no limit */
-    int request_timeout_ms;      /* header and body together */
+    int request_timeout_ms;      /* header and body together; below 128 bytes/s it ends after 10 s */
     int idle_timeout_ms;         /* keep-alive */
     size_t url_max;              /* bytes of path and query; longer: 414 */
-    str_t trusted_proxies;       /* comma separated addresses or CIDR; their X-Forwarded-* are believed */
-    bool is_http2;               /* default off; see docs/security.md */
-    bool is_proxy_strict;        /* answer requests that had a body with Connection: close */
+    str_t trusted_proxies; /* comma separated addresses or CIDR, "unix"; their X-Forwarded-* are believed */
+    bool is_http2;         /* not offered: true is only warned about; see docs/security.md */
+    bool is_proxy_strict;  /* answer requests that had a body with Connection: close */
 } http_limits_t;
 
 /* Called on the loop thread for every complete request. It must answer exactly once: now or later. */
 typedef void (*http_handler_fn)(void *arg, http_request_t *request);
 
+/* One server per loop. Ignores SIGPIPE in the process. */
 http_server_t *http_server_create(loop_t *loop, const http_limits_t *limits);
+
+/* Outside loop_run: breaks all connections, turns the loop until they are gone (their callbacks run), frees.
+ */
 void http_server_destroy(http_server_t *server);
 
 /* Applies reloadable limits (body, timeouts, proxies) to new requests. */
 void http_server_set_limits(http_server_t *server, const http_limits_t *limits);
 
 typedef struct {
-    str_t host;                  /* address or name; "*" and "0.0.0.0" any; null with unix_path */
-    uint16_t port;               /* 0: the system chooses */
-    str_t unix_path;             /* listens on a unix socket instead, mode 0660 */
-    uint16_t unix_mode;          /* 0: 0660 */
-    str_t tls_cert, tls_key;     /* PEM file paths; null string: plain */
-    http_handler_fn handler;     /* each listener may have its own (admin) */
+    str_t host;              /* address or name; "*" and "0.0.0.0" any; null with unix_path */
+    uint16_t port;           /* 0: the system chooses */
+    str_t unix_path;         /* listens on a unix socket instead, mode 0660 */
+    uint16_t unix_mode;      /* 0: 0660 */
+    str_t tls_cert, tls_key; /* PEM file paths; null string: plain */
+    http_handler_fn handler; /* each listener may have its own (admin) */
     void *arg;
 } http_listen_t;
 
@@ -47,8 +51,9 @@ err_t *http_server_listen(http_server_t *server, pool_t *errors, const http_list
 /* Loads certificate files anew for new connections; the old ones stay in force on error. */
 err_t *http_server_reload_tls(http_server_t *server, pool_t *errors) MUST_CHECK;
 
-/* Stops accepting and closes idle connections; calls `on_drained` when the last one is gone or after
- * `deadline_ms`. Websockets are told through their on_drain. */
+/* Closes the listeners and idle connections, answers what is under way with Connection: close; calls
+ * `on_drained` when the last one is gone or after `deadline_ms`. Websockets are told through their on_drain.
+ */
 void http_server_drain(http_server_t *server, int deadline_ms, void (*on_drained)(void *arg), void *arg);
 
 size_t http_server_connections(const http_server_t *server);

@@ -9,21 +9,24 @@ typedef struct ws ws_t;
 typedef struct {
     /* A whole message, reassembled. `bytes` is borrowed for the call. Text is valid UTF-8. */
     void (*on_message)(void *arg, ws_t *ws, bool is_text, str_t bytes);
-    /* Called exactly once, never from inside ws_send or ws_close; afterwards `ws` is gone. */
+    /* Called exactly once, never from inside ws_send or ws_close; afterwards `ws` is gone. `code` is what the
+     * peer said (1005: nothing), what we closed with, or 1006 when the connection broke. */
     void (*on_closed)(void *arg, uint16_t code);
-    /* The server is shutting down: send goodbyes and close. */
+    /* The server is shutting down: send goodbyes and close. NULL: closed with 1001. */
     void (*on_drain)(void *arg, ws_t *ws);
 } ws_handlers_t;
 
 typedef struct {
-    size_t message_max;      /* incoming, reassembled; larger: close 1009 */
-    size_t queue_max;        /* outgoing bytes waiting; above: the socket is closed with 1013 */
-    int idle_timeout_ms;     /* no frame from the client for so long: close 1000 */
+    size_t message_max;  /* incoming, reassembled; larger: close 1009 */
+    size_t queue_max;    /* outgoing bytes waiting; above: the socket is closed with 1013 */
+    int idle_timeout_ms; /* no frame from the client for so long: close 1000 */
 } ws_limits_t;
 
-/* Checks method, version (426), key, and switches protocols. Returns NULL after having answered the request itself
- * (400/426). Otherwise the request is consumed. Frames that arrive at once are delivered from the next turn on. */
-ws_t *ws_upgrade(http_request_t *request, const ws_limits_t *limits, const ws_handlers_t *handlers, void *arg);
+/* Checks method, version (426), key, and switches protocols. Returns NULL after having answered the request
+ * itself (400/426). Otherwise the request is consumed. Frames that arrive at once are delivered from the next
+ * turn on. */
+ws_t *ws_upgrade(http_request_t *request, const ws_limits_t *limits, const ws_handlers_t *handlers,
+                 void *arg);
 
 /* A frame built once and sent to many: counted. */
 typedef struct ws_frame ws_frame_t;

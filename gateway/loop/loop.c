@@ -220,6 +220,15 @@ void loop_on_turn_end(loop_t *loop, void (*fn)(void *arg), void *arg)
     loop->turn_ends[loop->turn_end_count++] = (turn_end_t){fn, arg};
 }
 
+void loop_off_turn_end(loop_t *loop, void (*fn)(void *arg), void *arg)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < loop->turn_end_count; i++)
+        if (loop->turn_ends[i].fn != fn || loop->turn_ends[i].arg != arg)
+            loop->turn_ends[kept++] = loop->turn_ends[i];
+    loop->turn_end_count = kept;
+}
+
 void loop_want_turn(loop_t *loop)
 {
     loop->is_turn_wanted = true;

@@ -25,8 +25,9 @@ void loop_turn(loop_t *loop, int wait_ms);
 /* Runs `fn(arg)` on the loop's thread soon, in posting order. Any thread. Never drops. */
 void loop_post(loop_t *loop, void (*fn)(void *arg), void *arg);
 
-/* Called once after every turn of the loop (batching writes). At most 8; registered for ever. */
+/* Called once after every turn of the loop (batching writes). At most 8. Not from inside one. */
 void loop_on_turn_end(loop_t *loop, void (*fn)(void *arg), void *arg);
+void loop_off_turn_end(loop_t *loop, void (*fn)(void *arg), void *arg);
 
 /* Asks that the loop does not sleep before the turn-end functions have run once more. To be called when work
  * is put aside for a turn-end function: it may have had its turn already. Loop thread only. */

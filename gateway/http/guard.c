@@ -1,0 +1,127 @@
+#include "base/observe.h"
+#include "http/internal.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#define HANDSHAKE_TIMEOUT_MS 10000
+#define STALL_TIMEOUT_MS 60000 /* a peer that acknowledges nothing for so long is dropped by the kernel */
+#define KEEPALIVE_IDLE_SEC 60
+#define KEEPALIVE_INTERVAL_SEC 15
+#define KEEPALIVE_PROBES 4
+#define HEAD_MAX 65536
+#define BACKSTOP_MS 5000 /* libh2o's own timeout comes after ours: it is based on the wall clock */
+
+void http_guard_config(http_server_t *server)
+{
+    h2o_globalconf_t *config = &server->config;
+    h2o_config_init(config);
+    config->server_name = h2o_iovec_init(H2O_STRLIT(""));
+    config->http1.upgrade_to_http2 = 0; /* neither h2c nor prior knowledge; ALPN is in tls.c */
+    config->handshake_timeout = HANDSHAKE_TIMEOUT_MS;
+    h2o_socket_buffer_mmap_settings.threshold =
+        SIZE_MAX; /* bodies stay in memory, never in files under /tmp */
+    http_guard_apply_limits(server);
+}
+
+void http_guard_apply_limits(http_server_t *server)
+{
+    const http_limits_t *limits = &server->limits;
+    int longest = limits->request_timeout_ms > limits->idle_timeout_ms ? limits->request_timeout_ms
+                                                                       : limits->idle_timeout_ms;
+    server->config.max_request_entity_size = limits->body_max;
+    server->config.http1.req_timeout = (uint64_t)longest + BACKSTOP_MS;
+    if (server->context.loop != NULL)
+        server->context.http1.req_timeout.timeout = server->config.http1.req_timeout;
+    if (limits->is_http2)
+        observe(LOG_WARN, "http2_not_offered", F_CSTR("reason", "this build speaks HTTP/1.1 only"));
+}
+
+void http_guard_socket(int fd, bool is_unix)
+{
+    if (is_unix)
+        return;
+    const int on = 1, stall = STALL_TIMEOUT_MS, idle = KEEPALIVE_IDLE_SEC, interval = KEEPALIVE_INTERVAL_SEC,
+              probes = KEEPALIVE_PROBES;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall, sizeof(stall));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+static size_t head_size(const h2o_req_t *native)
+{
+    size_t size = native->input.path.len;
+    for (size_t i = 0; i < native->headers.size; i++)
+        size += native->headers.entries[i].name->len + native->headers.entries[i].value.len + 4;
+    return size;
+}
+
+bool http_guard_refuses(http_server_t *server, http_request_t *request)
+{
+    int status = 0;
+    if (server->limits.url_max != 0 && request->native->input.path.len > server->limits.url_max)
+        status = 414;
+    else if (head_size(request->native) > HEAD_MAX)
+        status = 431;
+    if (status == 0)
+        return false;
+    observe(LOG_INFO, "http_request_refused", F_INT("status", status),
+            F_STR("client", http_client_addr(request)));
+    str_t body =
+        pool_printf(request->pool, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
+                    status, http_reason(status));
+    http_add_header(request, STR("access-control-allow-origin"), STR("*"));
+    http_send(request, status, STR("application/json; charset=utf-8"), body);
+    return true;
+}
+
+/* --- libh2o's own error answers --- */
+
+typedef struct {
+    h2o_ostream_t super;
+    h2o_iovec_t body;
+} error_body_t;
+
+static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
+                            h2o_send_state_t state)
+{
+    (void)bufs;
+    error_body_t *error = (error_body_t *)self;
+    h2o_ostream_send_next(self, req, &error->body, count != 0 ? 1 : 0, state);
+}
+
+/* Errors that libh2o finds while it reads a request (413, broken chunks ...) never see a handler. */
+static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    (void)self;
+    http_conn_t *conn = http_conn_of(req);
+    bool is_ours = conn->request != NULL && conn->request->native == req;
+    if (!is_ours) {
+        error_body_t *error = (void *)h2o_add_ostream(req, sizeof(*error), slot);
+        slot = &error->super.next;
+        error->super.do_send = send_error_body;
+        char *text = h2o_mem_alloc_pool(&req->pool, 256);
+        int len = snprintf(text, 256, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
+                           req->res.status, http_reason(req->res.status));
+        error->body = h2o_iovec_init(text, (size_t)len);
+        req->res.reason = http_reason(req->res.status);
+        req->res.content_length = (size_t)len;
+        req->res.headers.size = 0;
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
+                       H2O_STRLIT("application/json; charset=utf-8"));
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-origin"), 0,
+                              NULL, H2O_STRLIT("*"));
+        observe(LOG_INFO, "http_request_refused", F_INT("status", req->res.status),
+                F_STR("client", http_conn_addr(conn)));
+        http_conn_linger(conn);
+    }
+    h2o_setup_next_ostream(req, slot);
+}
+
+void http_guard_filter(h2o_pathconf_t *path)
+{
+    h2o_filter_t *filter = h2o_create_filter(path, sizeof(*filter));
+    filter->on_setup_ostream = on_setup_ostream;
+}

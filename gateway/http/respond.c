@@ -1,0 +1,161 @@
+#include "base/observe.h"
+#include "http/internal.h"
+
+typedef struct {
+    int status;
+    const char *reason;
+} reason_t;
+
+/* RFC 9110 section 15, plus the ones peers use (431, 499, 540, 544 are understood by their clients by
+ * number). */
+static const reason_t REASONS[] = {{101, "Switching Protocols"},
+                                   {200, "OK"},
+                                   {201, "Created"},
+                                   {202, "Accepted"},
+                                   {204, "No Content"},
+                                   {206, "Partial Content"},
+                                   {301, "Moved Permanently"},
+                                   {302, "Found"},
+                                   {303, "See Other"},
+                                   {304, "Not Modified"},
+                                   {307, "Temporary Redirect"},
+                                   {308, "Permanent Redirect"},
+                                   {400, "Bad Request"},
+                                   {401, "Unauthorized"},
+                                   {403, "Forbidden"},
+                                   {404, "Not Found"},
+                                   {405, "Method Not Allowed"},
+                                   {406, "Not Acceptable"},
+                                   {408, "Request Timeout"},
+                                   {409, "Conflict"},
+                                   {410, "Gone"},
+                                   {411, "Length Required"},
+                                   {412, "Precondition Failed"},
+                                   {413, "Content Too Large"},
+                                   {414, "URI Too Long"},
+                                   {415, "Unsupported Media Type"},
+                                   {416, "Range Not Satisfiable"},
+                                   {417, "Expectation Failed"},
+                                   {422, "Unprocessable Content"},
+                                   {423, "Locked"},
+                                   {425, "Too Early"},
+                                   {426, "Upgrade Required"},
+                                   {428, "Precondition Required"},
+                                   {429, "Too Many Requests"},
+                                   {431, "Request Header Fields Too Large"},
+                                   {499, "Client Closed Request"},
+                                   {500, "Internal Server Error"},
+                                   {501, "Not Implemented"},
+                                   {502, "Bad Gateway"},
+                                   {503, "Service Unavailable"},
+                                   {504, "Gateway Timeout"}};
+
+const char *http_reason(int status)
+{
+    for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
+        if (REASONS[i].status == status)
+            return REASONS[i].reason;
+    return "Status";
+}
+
+/* --- headers --- */
+
+static bool is_token(str_t name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.base[i];
+        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+            return false;
+    }
+    return name.len != 0;
+}
+
+/* These belong to the connection and to the framing, which are libh2o's and this room's business. */
+static bool is_reserved(str_t name)
+{
+    static const char *const names[] = {"connection", "content-length", "transfer-encoding", "date",
+                                        "keep-alive"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (str_eq_nocase(name, str_from_c(names[i])))
+            return true;
+    return false;
+}
+
+static bool is_sane(http_request_t *request, str_t name, str_t value)
+{
+    if (request->state != HTTP_STATE_OPEN || is_reserved(name))
+        return false;
+    bool is_good = is_token(name);
+    for (size_t i = 0; i < value.len && is_good; i++)
+        is_good = value.base[i] != '\r' && value.base[i] != '\n' && value.base[i] != '\0';
+    if (!is_good)
+        observe(LOG_WARN, "http_header_refused", F_STR("name", is_token(name) ? name : STR("?")));
+    return is_good;
+}
+
+void http_add_header(http_request_t *request, str_t name, str_t value)
+{
+    if (!is_sane(request, name, value))
+        return;
+    str_t own_name = pool_str(request->pool, name);
+    str_t own_value = value.len != 0 ? pool_str(request->pool, value) : STR("");
+    char *lower = pool_cstr(request->pool, name);
+    h2o_strtolower(lower, name.len);
+    h2o_add_header_by_str(&request->native->pool, &request->native->res.headers, lower, name.len, 0,
+                          own_name.base, own_value.base, own_value.len);
+}
+
+void http_set_header(http_request_t *request, str_t name, str_t value)
+{
+    h2o_headers_t *headers = &request->native->res.headers;
+    for (size_t i = headers->size; request->state == HTTP_STATE_OPEN && i-- > 0;)
+        if (str_eq_nocase(str_make(headers->entries[i].name->base, headers->entries[i].name->len), name))
+            h2o_delete_header(headers, (ssize_t)i);
+    http_add_header(request, name, value);
+}
+
+void http_on_respond(http_request_t *request, void (*fn)(void *arg, http_request_t *request, int status),
+                     void *arg)
+{
+    request->on_respond = fn;
+    request->on_respond_arg = arg;
+}
+
+/* --- answers --- */
+
+void http_begin_answer(http_request_t *request, int status)
+{
+    h2o_req_t *native = request->native;
+    if (status < 101 || status > 599)
+        status = 500;
+    if (request->on_respond != NULL)
+        request->on_respond(request->on_respond_arg, request, status);
+    native->res.status = status;
+    native->res.reason = http_reason(status);
+    const http_server_t *server = request->conn->server;
+    bool must_close = server->is_draining || (server->limits.is_proxy_strict && native->entity.base != NULL);
+    if (must_close)
+        native->http1_is_persistent = 0;
+}
+
+void http_send(http_request_t *request, int status, str_t content_type, str_t body)
+{
+    static h2o_generator_t whole = {NULL, NULL};
+    if (request->state != HTTP_STATE_OPEN) {
+        observe(LOG_ERROR, "http_answered_twice", F_INT("status", status), F_STR("path", request->path));
+        return;
+    }
+    if (!str_is_null(content_type))
+        http_set_header(request, STR("Content-Type"), content_type);
+    http_begin_answer(request, status);
+    request->state = HTTP_STATE_ANSWERED;
+    http_request_detach_handles(request);
+    http_conn_unwatch_client(request->conn);
+    h2o_req_t *native = request->native;
+    bool has_body = native->res.status >= 200 && native->res.status != 204 && native->res.status != 304;
+    if (has_body)
+        native->res.content_length = body.len;
+    h2o_iovec_t bytes = h2o_iovec_init(body.base, body.len);
+    h2o_start_response(native, &whole);
+    h2o_send(native, &bytes, has_body && !request->is_head && body.len != 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
+}

@@ -1,0 +1,200 @@
+#include "base/observe.h"
+#include "http/internal.h"
+
+#include <stdio.h>
+
+#define WAITING_MAX (256u << 10)
+
+/* In the request's pool. Two buffers: one that libh2o writes, one that fills up meanwhile. */
+struct http_stream {
+    h2o_generator_t generator;
+    http_request_t *request;
+    http_flush_t flush;
+    buf_t waiting, in_flight;
+    char chunk_head[24];
+    bool is_chunked, is_head_sent, is_writing, is_full, is_ended, is_aborted, is_final;
+    int64_t left; /* of the announced length; -1: none announced */
+    void (*on_gone)(void *arg);
+    void *arg;
+    void (*on_drain)(void *arg);
+    void *drain_arg;
+};
+
+static void on_proceed(h2o_generator_t *self, h2o_req_t *native);
+static void on_stop(h2o_generator_t *self, h2o_req_t *native);
+
+/* Tells the owner once that the stream is no more; not when it ended it itself. */
+static void tell_gone(http_stream_t *stream)
+{
+    void (*on_gone)(void *arg) = stream->on_gone;
+    bool was_ended = stream->is_ended || stream->is_aborted;
+    stream->on_gone = NULL;
+    stream->on_drain = NULL;
+    stream->is_aborted = true;
+    if (on_gone != NULL && !was_ended)
+        on_gone(stream->arg);
+}
+
+/* Hands what waits to libh2o. After a final send the stream may be freed: touch nothing. */
+static void flush(void *arg)
+{
+    http_stream_t *stream = arg;
+    h2o_req_t *native = stream->request->native;
+    bool has_news =
+        !stream->is_head_sent || stream->waiting.len != 0 || stream->is_ended || stream->is_aborted;
+    if (stream->is_writing || stream->is_final || !has_news)
+        return;
+    if (stream->is_aborted || (stream->is_ended && stream->left > 0)) {
+        stream->is_final = true;
+        http_conn_unwatch_client(stream->request->conn);
+        h2o_send(native, NULL, 0, H2O_SEND_STATE_ERROR);
+        return;
+    }
+    buf_t swap = stream->in_flight;
+    stream->in_flight = stream->waiting;
+    stream->waiting = swap;
+    buf_clear(&stream->waiting);
+    h2o_iovec_t parts[3];
+    size_t count = 0, len = stream->in_flight.len;
+    if (len != 0 && stream->is_chunked) {
+        int head = snprintf(stream->chunk_head, sizeof(stream->chunk_head), "%zx\r\n", len);
+        parts[count++] = h2o_iovec_init(stream->chunk_head, (size_t)head);
+    }
+    if (len != 0)
+        parts[count++] = h2o_iovec_init(stream->in_flight.base, len);
+    if (stream->is_chunked && len != 0 && stream->is_ended)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n0\r\n\r\n"));
+    else if (stream->is_chunked && len != 0)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n"));
+    else if (stream->is_chunked && stream->is_ended)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("0\r\n\r\n"));
+    stream->is_final = stream->is_ended;
+    stream->is_writing = true;
+    stream->is_head_sent = true;
+    if (stream->is_ended)
+        http_conn_unwatch_client(stream->request->conn);
+    h2o_send(native, parts, count, stream->is_ended ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+static void schedule(http_stream_t *stream)
+{
+    if (!stream->is_writing && !stream->is_final)
+        http_server_schedule_flush(stream->request->conn->server, &stream->flush);
+}
+
+static void on_proceed(h2o_generator_t *self, h2o_req_t *native)
+{
+    (void)native;
+    http_stream_t *stream = (http_stream_t *)self;
+    stream->is_writing = false;
+    buf_clear(&stream->in_flight);
+    bool is_last = stream->is_ended || stream->is_aborted;
+    flush(stream);
+    if (is_last)
+        return; /* and it may be freed */
+    if (stream->is_full && stream->waiting.len + stream->in_flight.len <= WAITING_MAX / 2) {
+        stream->is_full = false;
+        if (stream->on_drain != NULL)
+            stream->on_drain(stream->drain_arg);
+    }
+}
+
+static void on_stop(h2o_generator_t *self, h2o_req_t *native)
+{
+    (void)native;
+    tell_gone((http_stream_t *)self);
+}
+
+void http_stream_dispose(http_stream_t *stream)
+{
+    tell_gone(stream);
+    h2o_linklist_unlink(&stream->flush.link);
+    buf_dispose(&stream->waiting);
+    buf_dispose(&stream->in_flight);
+}
+
+/* The client has left: a write under way fails by itself once the socket is shut, otherwise we end it. */
+void http_stream_abandon(http_stream_t *stream)
+{
+    tell_gone(stream);
+    if (stream->is_writing)
+        shutdown(h2o_socket_get_fd(stream->request->conn->sock), SHUT_RDWR);
+    else
+        schedule(stream);
+}
+
+http_stream_t *http_stream_begin(http_request_t *request, int status, str_t content_type, int64_t length,
+                                 void (*on_gone)(void *arg), void *arg)
+{
+    if (request->state != HTTP_STATE_OPEN) {
+        observe(LOG_ERROR, "http_answered_twice", F_INT("status", status), F_STR("path", request->path));
+        return NULL;
+    }
+    if (!str_is_null(content_type))
+        http_set_header(request, STR("Content-Type"), content_type);
+    http_begin_answer(request, status);
+    request->state = HTTP_STATE_STREAMING;
+    h2o_req_t *native = request->native;
+    http_stream_t *stream = POOL_NEW(request->pool, http_stream_t);
+    request->stream = stream;
+    stream->generator = (h2o_generator_t){on_proceed, on_stop};
+    stream->request = request;
+    stream->flush = (http_flush_t){.fn = flush, .arg = stream};
+    stream->left = length >= 0 ? length : -1;
+    stream->on_gone = on_gone;
+    stream->arg = arg;
+    if (length >= 0)
+        native->res.content_length = (size_t)length;
+    else if (native->version != 0x101)
+        native->http1_is_persistent = 0;
+    else if (!request->is_head)
+        stream->is_chunked = true;
+    if (stream->is_chunked)
+        h2o_add_header(&native->pool, &native->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL,
+                       H2O_STRLIT("chunked"));
+    /* libh2o's chunk filter closes the connection after any status but 200 and cannot send a head alone; it
+     * steps aside when it sees 200 and the header above. */
+    int status_sent = native->res.status;
+    native->res.status = 200;
+    h2o_start_response(native, &stream->generator);
+    native->res.status = status_sent;
+    http_conn_watch_client(request->conn);
+    schedule(stream);
+    return stream;
+}
+
+bool http_stream_write(http_stream_t *stream, str_t bytes)
+{
+    if (stream->is_ended || stream->is_aborted)
+        return true;
+    if (stream->left >= 0) {
+        bytes = str_slice(bytes, 0, (size_t)stream->left);
+        stream->left -= (int64_t)bytes.len;
+    }
+    if (bytes.len == 0 || stream->request->is_head)
+        return true;
+    buf_append_str(&stream->waiting, bytes);
+    schedule(stream);
+    stream->is_full = stream->waiting.len + stream->in_flight.len > WAITING_MAX;
+    return !stream->is_full;
+}
+
+void http_stream_on_drain(http_stream_t *stream, void (*fn)(void *arg), void *arg)
+{
+    stream->on_drain = fn;
+    stream->drain_arg = arg;
+}
+
+void http_stream_end(http_stream_t *stream)
+{
+    if (stream->request->is_head)
+        stream->left = -1;
+    stream->is_ended = true;
+    schedule(stream);
+}
+
+void http_stream_abort(http_stream_t *stream)
+{
+    stream->is_aborted = true;
+    schedule(stream);
+}
