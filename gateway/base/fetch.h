@@ -28,7 +28,8 @@ typedef struct {
     bool is_tls_legacy;       /* TLS 1.0 and SECLEVEL 0 for old controllers */
     str_t ca_file;            /* PEM path; null string: system store */
     fetch_addr_t addr_policy; /* judged on the connected socket's address */
-    /* When set, body bytes are handed over as they come (streams); returning false ends the exchange. */
+    /* When set, body bytes are handed over as they come (streams); returning false ends the exchange, which
+     * is no error. response_max does not count then. */
     bool (*on_data)(void *arg, str_t chunk);
     void *arg;
     const volatile bool *is_cancelled; /* polled about once a second; may be NULL */
