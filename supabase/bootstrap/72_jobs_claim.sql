@@ -98,7 +98,8 @@ begin
                 jsonb_build_object('job_id', taken.id, 'job_type', taken.job_type, 'executor_id', executor));
     end if;
     return jsonb_build_object(
-        'token', lease.token::text, 'attempts', lease.attempts, 'expires_at', lease.expires_at, 'job', to_jsonb(taken),
+        'token', lease.token::text, 'attempts', lease.attempts, 'expires_at', lease.expires_at,
+        'job', to_jsonb(taken) || jsonb_build_object('details', public.reveal_job_secrets(taken.details)),
         'tasks', (select coalesce(jsonb_agg(to_jsonb(t) - 'log' order by t.created_at, t.id), '[]')
                     from public.job_tasks t where t.job_id = taken.id),
         'journal', (select coalesce(jsonb_object_agg(g.step, jsonb_build_object('state', g.state, 'detail', g.detail)), '{}')
