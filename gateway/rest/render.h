@@ -1,0 +1,33 @@
+/* Rows of a result to bytes of an answer: JSON, CSV or NDJSON written straight from PostgreSQL's text values.
+ * JSON is byte for byte what json_agg(row) of PostgreSQL 15 writes. */
+#ifndef REST_RENDER_H
+#define REST_RENDER_H
+
+#include "rest/stages.h"
+
+typedef struct {
+    const rest_plan_t *plan;
+    pool_t *pool;
+    buf_t *out;
+    uint32_t column_count;
+    const rest_rule_t *rules;
+    const str_t *names; /* as selected */
+    const str_t *keys;  /* `"name":`, escaped */
+    int64_t row_count;
+} rest_renderer_t;
+
+/* `out` is only appended to; it may be emptied between rows (streaming). */
+void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out);
+/* The result's columns, before its first row. */
+void rest_render_columns(rest_renderer_t *renderer, const db_column_t *columns, size_t count);
+void rest_render_row(rest_renderer_t *renderer, const str_t *values, size_t count);
+/* Closes the text (also of a result without rows). */
+void rest_render_end(rest_renderer_t *renderer);
+
+/* One value by its rule; the null string is null. */
+void rest_render_value(buf_t *out, rest_rule_t rule, str_t value);
+
+/* The text that record_out would write for a column of a row. */
+void rest_render_csv_value(buf_t *out, str_t value);
+
+#endif

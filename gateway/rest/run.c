@@ -1,0 +1,206 @@
+/* The stages composed: who, what, plan, transaction, answer. */
+#include "rest/run.h"
+
+#include "api/events.h"
+#include "api/respond.h"
+#include "api/route.h"
+#include "base/clock.h"
+#include "rest/media.h"
+#include "rest/rest.h"
+#include "schema/cache.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    gateway_t *gateway;
+    rest_settings_box_t *box; /* in force */
+} rest_t;
+
+/* ---- life of a run ---- */
+
+static void run_dispose(void *arg)
+{
+    rest_run_t *run = arg;
+    if (run->tx != NULL)
+        db_tx_cancel(run->tx);
+    buf_dispose(&run->result.body);
+    schema_unref(run->snapshot);
+    rest_settings_unref(run->box);
+}
+
+static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
+{
+    rest_run_t *run = POOL_NEW(ctx->pool, rest_run_t);
+    run->ctx = ctx;
+    run->pool = ctx->pool;
+    run->box = rest_settings_ref(rest->box);
+    run->settings = &run->box->values;
+    run->stage_started_us = ctx->started_us;
+    pool_on_dispose(ctx->pool, run_dispose, run);
+    return run;
+}
+
+static void stage_ends(rest_run_t *run, rest_stage_t stage)
+{
+    int64_t now = clock_mono_us();
+    run->stage_us[stage] = now - run->stage_started_us;
+    run->stage_started_us = now;
+}
+
+/* ---- transaction ---- */
+
+static bool is_write(const rest_run_t *run)
+{
+    return !run->plan.is_read_only;
+}
+
+/* Whether the rows decide about the commit, or it is to be rolled back anyway. */
+static bool needs_decision(const rest_run_t *run)
+{
+    const rest_preferences_t *prefer = &run->request.prefer;
+    if (!is_write(run))
+        return false;
+    bool is_rollback = prefer->tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT);
+    return is_rollback || rest_media_is_singular(run->plan.media.kind) || run->request.action == REST_ACTION_UPSERT ||
+           (prefer->has_max_affected && prefer->handling == REST_HANDLING_STRICT);
+}
+
+/* A rollback hides deferred constraints: they are checked as if it were a commit. */
+static bool checks_constraints(const rest_run_t *run)
+{
+    const rest_preferences_t *prefer = &run->request.prefer;
+    return is_write(run) &&
+           (prefer->tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT));
+}
+
+static void build_transaction(rest_run_t *run)
+{
+    static const str_t CONSTRAINTS = {"set constraints all immediate", 29};
+    static const str_t RESPONSE = {"select nullif(current_setting('response.headers', true), ''), "
+                                   "nullif(current_setting('response.status', true), '')",
+                                   114};
+    const rest_plan_t *plan = &run->plan;
+    memcpy(run->stmts, plan->stmts, plan->stmt_count * sizeof(run->stmts[0]));
+    run->stmt_count = plan->stmt_count;
+    run->response_stmt = run->stmt_count;
+    run->stmts[run->stmt_count++] = (db_stmt_t){.sql = RESPONSE};
+    if (checks_constraints(run))
+        run->stmts[run->stmt_count++] = (db_stmt_t){.sql = CONSTRAINTS};
+    run->spec = (db_tx_spec_t){.pre_request = run->settings->pre_request,
+                               .is_read_only = plan->is_read_only,
+                               .is_explicit = needs_decision(run),
+                               .is_exclusive = plan->is_exclusive || is_write(run),
+                               .is_anonymous = str_eq(run->identity->role, run->settings->anon_role),
+                               .stmts = run->stmts,
+                               .stmt_count = run->stmt_count};
+    rest_session_fill(run);
+}
+
+void rest_run_finish(rest_run_t *run, const err_t *error)
+{
+    stage_ends(run, REST_STAGE_TX);
+    if (run->stream != NULL) {
+        rest_stream_end(run, error);
+        return;
+    }
+    if (error == NULL)
+        error = run->guard != NULL ? run->guard : rest_result_guard(run);
+    if (error != NULL) {
+        rest_respond_error(run, error);
+        return;
+    }
+    bool has_rows = run->plan.format == REST_FORMAT_JSON || run->plan.format == REST_FORMAT_CSV;
+    if (has_rows && run->plan.shape != REST_SHAPE_LOCATION && run->plan.shape != REST_SHAPE_NOTHING)
+        rest_render_end(&run->result.renderer);
+    if (run->plan.format == REST_FORMAT_OPENAPI) {
+        http_request_t *http = run->ctx->request;
+        buf_append_str(&run->result.body, rest_openapi_render(run->settings, run->pool, &run->request, &run->plan,
+                                                              http_authority(http), http_is_tls(http)));
+    }
+    rest_respond(run);
+}
+
+/* ---- stages ---- */
+
+static err_t *take_snapshot(rest_run_t *run)
+{
+    schema_snapshot_t *snapshot = schema_cache_get(run->ctx->gateway->schema);
+    if (snapshot == NULL) {
+        err_t *err = err_make(run->pool, 503, ERR_FAMILY_SCHEMA, "PGRST002",
+                              "Could not query the database for the schema cache. Retrying.");
+        err->headers = STR("Retry-After: 1\r\n");
+        return err;
+    }
+    run->snapshot = schema_ref(snapshot);
+    return NULL;
+}
+
+static err_t *prepare(rest_run_t *run)
+{
+    err_t *err = api_identity(run->ctx, &run->identity);
+    if (err != NULL)
+        return err;
+    stage_ends(run, REST_STAGE_JWT);
+    if ((err = take_snapshot(run)) != NULL || (err = rest_parse(run->settings, run->ctx, &run->request)) != NULL)
+        return err;
+    stage_ends(run, REST_STAGE_PARSE);
+    err = rest_plan(run->settings, run->pool, &run->request, run->snapshot, run->identity, &run->plan);
+    stage_ends(run, REST_STAGE_PLAN);
+    return err;
+}
+
+static void handle(void *arg, api_context_t *ctx)
+{
+    rest_t *rest = arg;
+    rest_run_t *run = run_create(rest, ctx);
+    if (rest_cors_preflight(run->settings, ctx))
+        return;
+    rest_cors_headers(run->settings, ctx->request);
+    if (!str_is_null(run->settings->trace_header)) {
+        str_t value = http_header(ctx->request, run->settings->trace_header.base);
+        http_set_header(ctx->request, run->settings->trace_header, value.base != NULL ? value : STR(""));
+    }
+    err_t *err = prepare(run);
+    if (err != NULL) {
+        rest_respond_error(run, err);
+        return;
+    }
+    rest_result_reset(run);
+    if (run->plan.stmt_count == 0) {
+        rest_respond(run);
+        return;
+    }
+    build_transaction(run);
+    run->tx = db_tx_submit(ctx->gateway->request_pool, &run->spec, &REST_TX_HANDLERS, run);
+}
+
+/* ---- registration ---- */
+
+static void on_config_reloaded(void *arg, str_t subject)
+{
+    rest_t *rest = arg;
+    (void)subject;
+    rest_settings_box_t *old = rest->box;
+    rest->box = rest_settings_load(rest->gateway->config);
+    rest_settings_unref(old);
+}
+
+static void rest_dispose(void *arg)
+{
+    rest_t *rest = arg;
+    rest_settings_unref(rest->box);
+}
+
+void rest_register(gateway_t *gateway, pool_t *pool)
+{
+    rest_t *rest = POOL_NEW(pool, rest_t);
+    rest->gateway = gateway;
+    rest->box = rest_settings_load(gateway->config);
+    pool_on_dispose(pool, rest_dispose, rest);
+    api_event_on(gateway, API_EVENT_CONFIG_RELOADED, on_config_reloaded, rest);
+    api_route_add(gateway, &(api_route_t){.prefix = "/rest/v1",
+                                          .style = API_STYLE_REST,
+                                          .handler = handle,
+                                          .arg = rest,
+                                          .has_own_cors = true});
+}

@@ -1,0 +1,77 @@
+/* Answers that are too large to keep: the head is sent with what is known, rows follow as they come, and the
+ * database is asked to wait while the client does. An error after the head breaks the connection. */
+#include "rest/run.h"
+
+/* Below this an answer is complete before its first byte: exact status, headers and errors. */
+#define BUFFERED_MAX (1024 * 1024)
+#define CHUNK_MIN (32 * 1024)
+
+/* Only plain reads: rows of a mutation are shown after its commit, and one that may yet be refused waits. */
+static bool may_stream(const rest_run_t *run)
+{
+    const rest_plan_t *plan = &run->plan;
+    return plan->is_read_only && !run->spec.is_explicit && !plan->is_singular && !run->request.is_head &&
+           (plan->format == REST_FORMAT_CSV || plan->format == REST_FORMAT_NDJSON ||
+            (plan->format == REST_FORMAT_JSON &&
+             (plan->shape == REST_SHAPE_ROWS || plan->shape == REST_SHAPE_SCALARS)));
+}
+
+static void on_gone(void *arg)
+{
+    rest_run_t *run = arg;
+    run->stream = NULL; /* the pool's dispose cancels the transaction */
+}
+
+static void on_drain(void *arg)
+{
+    rest_run_t *run = arg;
+    if (run->tx != NULL && run->is_paused)
+        db_tx_resume(run->tx);
+    run->is_paused = false;
+}
+
+static void begin(rest_run_t *run)
+{
+    int status;
+    str_t content_type;
+    err_t *err = rest_respond_head(run, &status, &content_type);
+    if (err != NULL) /* cannot happen before response settings are read */
+        return;
+    run->stream = http_stream_begin(run->ctx->request, status, content_type, -1, on_gone, run);
+    if (run->stream != NULL)
+        http_stream_on_drain(run->stream, on_drain, run);
+}
+
+static void flush(rest_run_t *run)
+{
+    bool has_room = http_stream_write(run->stream, buf_str(&run->result.body));
+    buf_clear(&run->result.body);
+    if (!has_room && run->tx != NULL && !run->is_paused) {
+        run->is_paused = true;
+        db_tx_pause(run->tx);
+    }
+}
+
+void rest_stream_rows(rest_run_t *run)
+{
+    size_t len = run->result.body.len;
+    if (run->stream == NULL && len > BUFFERED_MAX && may_stream(run))
+        begin(run);
+    if (run->stream != NULL && run->result.body.len >= CHUNK_MIN)
+        flush(run);
+}
+
+void rest_stream_end(rest_run_t *run, const err_t *error)
+{
+    http_stream_t *stream = run->stream;
+    if (error != NULL) {
+        run->stream = NULL;
+        http_stream_abort(stream);
+        return;
+    }
+    rest_render_end(&run->result.renderer);
+    if (run->result.body.len > 0)
+        http_stream_write(stream, buf_str(&run->result.body));
+    run->stream = NULL;
+    http_stream_end(stream);
+}
