@@ -20,7 +20,7 @@
 #include "realtime/realtime.h"
 #define HAS_REALTIME
 #endif
-#if __has_include("rest/rest.h")
+#if defined(BASALT_HAS_REST_PLAN) /* until the planner stands in rest/ */
 #include "rest/rest.h"
 #define HAS_REST
 #endif
@@ -285,7 +285,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
                   &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
 #ifdef HAS_REST
-    rest_register(gateway);
+    rest_register(gateway, pool);
 #endif
 #ifdef HAS_AUTH
     auth_register(gateway);

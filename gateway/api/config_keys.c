@@ -65,6 +65,13 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"PGRST_ADMIN_SERVER_PORT", CONFIG_STRING, NULL, false, false, "PostgREST's name for the port of BASALT_ADMIN_LISTEN"},
     {"PGRST_URL_USE_LEGACY_TARGET_NAMES", CONFIG_BOOL, "true", false, true, "Accept relation and column names in their older URL forms"},
     {"PGRST_CLIENT_ERROR_VERBOSITY", CONFIG_STRING, "verbose", false, true, "verbose, or minimal: answers carry only the error code and message"},
+    {"BASALT_REST_MAX_FILTERS", CONFIG_INT, "200", false, true, "Filters in a request, and conditions in one logic tree"},
+    {"BASALT_REST_MAX_LOGIC_DEPTH", CONFIG_INT, "10", false, true, "Nesting of and/or"},
+    {"BASALT_REST_MAX_LIST", CONFIG_INT, "10000", false, true, "Values in one in.(...)"},
+    {"BASALT_REST_MAX_EMBED_DEPTH", CONFIG_INT, "5", false, true, "Nesting of embedded resources"},
+    {"BASALT_REST_MAX_EMBEDS", CONFIG_INT, "20", false, true, "Embedded resources in a request"},
+    {"BASALT_REST_MAX_COLUMNS", CONFIG_INT, "500", false, true, "Columns selected or ordered by at one level"},
+    {"BASALT_REST_MAX_JSON_DEPTH", CONFIG_INT, "64", false, true, "Nesting of a JSON body"},
     /* Tokens */
     {"PGRST_JWT_SECRET GOTRUE_JWT_SECRET JWT_SECRET SUPABASE_JWT_SECRET", CONFIG_STRING, NULL, true, true, "Secret, JWK, JWK set or PEM key that verifies tokens; @path reads a file"},
     {"PGRST_JWT_SECRET_IS_BASE64", CONFIG_BOOL, "false", false, true, "The secret is base64"},

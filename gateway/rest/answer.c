@@ -83,7 +83,8 @@ static bool is_mutation(rest_action_t action)
 
 str_t rest_preference_applied(pool_t *pool, const rest_request_t *request, const rest_plan_t *plan)
 {
-    static const str_t RESOLUTION[] = {STR(""), STR("resolution=merge-duplicates"), STR("resolution=ignore-duplicates")};
+    static const str_t RESOLUTION[] = {STR(""), STR("resolution=merge-duplicates"),
+                                       STR("resolution=ignore-duplicates")};
     static const str_t MISSING[] = {STR(""), STR("missing=default"), STR("missing=null")};
     static const str_t RETURN[] = {STR(""), STR("return=representation"), STR("return=headers-only"),
                                    STR("return=minimal")};

@@ -1,5 +1,5 @@
-/* The answer being made: status and headers with the overrides of response.status and response.headers. Private to
- * response.c and answer.c. */
+/* The answer being made: status and headers with the overrides of response.status and response.headers.
+ * Private to response.c and answer.c. */
 #ifndef REST_ANSWER_H
 #define REST_ANSWER_H
 
@@ -17,8 +17,8 @@ typedef struct {
 
 void rest_answer_header(rest_answer_t *answer, str_t name, str_t value);
 
-/* Applies response.status and response.headers: the caller's headers replace ours of the same name. Errors: PGRST111,
- * PGRST112. */
+/* Applies response.status and response.headers: the caller's headers replace ours of the same name. Errors:
+ * PGRST111, PGRST112. */
 err_t *rest_answer_override(pool_t *pool, const rest_result_t *result, rest_answer_t *answer) MUST_CHECK;
 
 /* Preference-Applied, or the null string. */

@@ -97,7 +97,8 @@ void rest_render_columns(rest_renderer_t *renderer, const db_column_t *columns, 
     const rest_plan_t *plan = renderer->plan;
     bool is_planned = plan->column_count == count;
     rest_rule_t *rules = POOL_ARRAY(renderer->pool, rest_rule_t, count + 1);
-    str_t *names = POOL_ARRAY(renderer->pool, str_t, count + 1), *keys = POOL_ARRAY(renderer->pool, str_t, count + 1);
+    str_t *names = POOL_ARRAY(renderer->pool, str_t, count + 1),
+          *keys = POOL_ARRAY(renderer->pool, str_t, count + 1);
     for (size_t i = 0; i < count; i++) {
         rules[i] = is_planned ? plan->columns[i].rule : rest_rule_of(columns[i].type_oid);
         names[i] = is_planned ? plan->columns[i].name : pool_str(renderer->pool, columns[i].name);
@@ -119,7 +120,8 @@ static void append_object(rest_renderer_t *renderer, const str_t *values, size_t
     bool strips = renderer->plan->is_null_stripped, is_first = true;
     buf_append_char(out, '{');
     for (size_t i = 0; i < count; i++) {
-        if (strips && (str_is_null(values[i]) || (renderer->rules[i] == REST_RULE_COPY && str_eq(values[i], STR("null")))))
+        if (strips && (str_is_null(values[i]) ||
+                       (renderer->rules[i] == REST_RULE_COPY && str_eq(values[i], STR("null")))))
             continue;
         if (!is_first)
             buf_append_char(out, ',');

@@ -63,7 +63,8 @@ static void add_preferences(const rest_run_t *run, rest_answer_t *answer)
         rest_answer_header(answer, STR("preference-applied"), applied);
 }
 
-static void add_range(const rest_run_t *run, rest_answer_t *answer, int64_t lower, int64_t upper, int64_t total)
+static void add_range(const rest_run_t *run, rest_answer_t *answer, int64_t lower, int64_t upper,
+                      int64_t total)
 {
     rest_answer_header(answer, STR("content-range"), rest_content_range(run->pool, lower, upper, total));
 }
@@ -78,10 +79,21 @@ static str_t out_of_bounds_body(const rest_run_t *run, int64_t total)
     return api_error_body(run->pool, API_STYLE_REST, STR_NULL, err);
 }
 
+/* Rows that this answer will have. Of a streamed one they follow from the total, or nothing is said (0). */
+static int64_t expected_rows(const rest_run_t *run, int64_t total)
+{
+    rest_range_t range = run->request.range;
+    if (!run->is_streamed)
+        return page_total(run);
+    if (total <= range.offset)
+        return 0;
+    return range.limit >= 0 && range.limit < total - range.offset ? range.limit : total - range.offset;
+}
+
 static void fill_ranged(const rest_run_t *run, rest_answer_t *answer)
 {
     int64_t lower = run->request.range.offset, total = table_total(run);
-    int64_t upper = lower + page_total(run) - 1;
+    int64_t upper = lower + expected_rows(run, total) - 1;
     answer->status = total < 0 ? 200 : lower > total ? 416 : upper - lower + 1 < total ? 206 : 200;
     add_range(run, answer, lower, upper, total);
     answer->body = answer->status == 416 ? out_of_bounds_body(run, total) : buf_str(&run->result.body);
@@ -118,8 +130,9 @@ static void fill_create(const rest_run_t *run, rest_answer_t *answer)
     bool is_update_only = prefer->resolution == REST_RESOLUTION_MERGE && run->result.inserted <= 0;
     answer->status = is_update_only ? 200 : 201;
     if (!str_is_null(run->result.location) && run->result.renderer.row_count == 1)
-        rest_answer_header(answer, STR("location"), pool_concat(run->pool, 3, STR(PREFIX), run->plan.location_name,
-                                                                run->result.location));
+        rest_answer_header(
+            answer, STR("location"),
+            pool_concat(run->pool, 3, STR(PREFIX), run->plan.location_name, run->result.location));
     add_range(run, answer, 1, 0, mutation_total(run));
     add_preferences(run, answer);
     if (prefer->ret == REST_RETURN_FULL) {

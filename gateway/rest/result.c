@@ -86,12 +86,13 @@ static void take_location(rest_run_t *run, const str_t *values, size_t count)
     for (size_t i = 0; i < count; i++) {
         str_t value = values[i];
         buf_append_char(&out, i == 0 ? '?' : '&');
-        str_t parts[] = {renderer->names[i], STR("="), str_is_null(value) ? STR("is.null") : STR("eq."), value};
+        str_t parts[] = {renderer->names[i], STR("="), str_is_null(value) ? STR("is.null") : STR("eq."),
+                         value};
         for (size_t p = 0; p < 4; p++) {
             for (size_t j = 0; j < parts[p].len; j++) {
                 unsigned char c = (unsigned char)parts[p].base[j];
-                bool is_plain = p == 1 || (c >= '0' && c <= '9') || (c < 0x80 && (c | 32) >= 'a' && (c | 32) <= 'z') ||
-                                strchr("-_.~", c) != NULL;
+                bool is_plain = p == 1 || (c >= '0' && c <= '9') ||
+                                (c < 0x80 && (c | 32) >= 'a' && (c | 32) <= 'z') || strchr("-_.~", c) != NULL;
                 if (is_plain && c != '\0')
                     buf_append_char(&out, (char)c);
                 else

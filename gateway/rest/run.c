@@ -60,8 +60,10 @@ static bool needs_decision(const rest_run_t *run)
     const rest_preferences_t *prefer = &run->request.prefer;
     if (!is_write(run))
         return false;
-    bool is_rollback = prefer->tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT);
-    return is_rollback || rest_media_is_singular(run->plan.media.kind) || run->request.action == REST_ACTION_UPSERT ||
+    bool is_rollback =
+        prefer->tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT);
+    return is_rollback || rest_media_is_singular(run->plan.media.kind) ||
+           run->request.action == REST_ACTION_UPSERT ||
            (prefer->has_max_affected && prefer->handling == REST_HANDLING_STRICT);
 }
 
@@ -69,8 +71,8 @@ static bool needs_decision(const rest_run_t *run)
 static bool checks_constraints(const rest_run_t *run)
 {
     const rest_preferences_t *prefer = &run->request.prefer;
-    return is_write(run) &&
-           (prefer->tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT));
+    return is_write(run) && (prefer->tx == REST_TX_ROLLBACK ||
+                             (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT));
 }
 
 static void build_transaction(rest_run_t *run)
@@ -114,8 +116,9 @@ void rest_run_finish(rest_run_t *run, const err_t *error)
         rest_render_end(&run->result.renderer);
     if (run->plan.format == REST_FORMAT_OPENAPI) {
         http_request_t *http = run->ctx->request;
-        buf_append_str(&run->result.body, rest_openapi_render(run->settings, run->pool, &run->request, &run->plan,
-                                                              http_authority(http), http_is_tls(http)));
+        buf_append_str(&run->result.body,
+                       rest_openapi_render(run->settings, run->pool, &run->request, &run->plan,
+                                           http_authority(http), http_is_tls(http)));
     }
     rest_respond(run);
 }
@@ -141,7 +144,8 @@ static err_t *prepare(rest_run_t *run)
     if (err != NULL)
         return err;
     stage_ends(run, REST_STAGE_JWT);
-    if ((err = take_snapshot(run)) != NULL || (err = rest_parse(run->settings, run->ctx, &run->request)) != NULL)
+    if ((err = take_snapshot(run)) != NULL ||
+        (err = rest_parse(run->settings, run->ctx, &run->request)) != NULL)
         return err;
     stage_ends(run, REST_STAGE_PARSE);
     err = rest_plan(run->settings, run->pool, &run->request, run->snapshot, run->identity, &run->plan);

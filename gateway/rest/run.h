@@ -10,17 +10,24 @@
 typedef struct {
     buf_t body; /* heap; freed with the run */
     rest_renderer_t renderer;
-    int64_t page_total;   /* rows of the answer or affected */
-    int64_t table_total;  /* REST_STMT_COUNT */
-    int64_t plan_total;   /* REST_STMT_COUNT_PLAN */
-    int64_t inserted;     /* REST_STMT_INSERTED */
-    bool has_body;        /* REST_STMT_BODY delivered one */
+    int64_t page_total;  /* rows of the answer or affected */
+    int64_t table_total; /* REST_STMT_COUNT */
+    int64_t plan_total;  /* REST_STMT_COUNT_PLAN */
+    int64_t inserted;    /* REST_STMT_INSERTED */
+    bool has_body;       /* REST_STMT_BODY delivered one */
     bool is_body_bytea;
-    str_t location;       /* query of the Location header */
+    str_t location;        /* query of the Location header */
     str_t headers, status; /* response.headers, response.status; null strings when unset */
 } rest_result_t;
 
-typedef enum { REST_STAGE_JWT, REST_STAGE_PARSE, REST_STAGE_PLAN, REST_STAGE_TX, REST_STAGE_RESPONSE, REST_STAGE_COUNT } rest_stage_t;
+typedef enum {
+    REST_STAGE_JWT,
+    REST_STAGE_PARSE,
+    REST_STAGE_PLAN,
+    REST_STAGE_TX,
+    REST_STAGE_RESPONSE,
+    REST_STAGE_COUNT
+} rest_stage_t;
 
 /* Lives in the request's pool; a dispose hook cancels the transaction and drops the references. */
 typedef struct {
@@ -38,8 +45,9 @@ typedef struct {
     size_t response_stmt; /* index of the statement that reads response.* */
     db_tx_t *tx;          /* NULL when none is under way */
     rest_result_t result;
-    const err_t *guard;   /* why the transaction is rolled back although it succeeded */
-    http_stream_t *stream;
+    const err_t *guard;    /* why the transaction is rolled back although it succeeded */
+    http_stream_t *stream; /* once the head of a streamed answer was sent */
+    bool is_streamed;
     bool is_paused;
     int64_t stage_started_us;
     int64_t stage_us[REST_STAGE_COUNT];

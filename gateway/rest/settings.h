@@ -1,4 +1,5 @@
-/* The configuration of the REST room, read once per reload and shared by the requests that started under it. */
+/* The configuration of the REST room, read once per reload and shared by the requests that started under it.
+ */
 #ifndef REST_SETTINGS_H
 #define REST_SETTINGS_H
 

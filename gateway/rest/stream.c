@@ -34,9 +34,9 @@ static void begin(rest_run_t *run)
 {
     int status;
     str_t content_type;
-    err_t *err = rest_respond_head(run, &status, &content_type);
-    if (err != NULL) /* cannot happen before response settings are read */
-        return;
+    run->is_streamed = true;
+    if (rest_respond_head(run, &status, &content_type) != NULL)
+        return; /* does not happen: response settings are read behind the rows */
     run->stream = http_stream_begin(run->ctx->request, status, content_type, -1, on_gone, run);
     if (run->stream != NULL)
         http_stream_on_drain(run->stream, on_drain, run);
