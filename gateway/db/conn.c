@@ -4,6 +4,7 @@
 #include "base/observe.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -29,13 +30,15 @@ static void on_wake(void *arg)
         conn_flush(conn);
     }
     if (conn->state == CONN_STATE_BROKEN)
-        db_pool_on_lost(conn, PQerrorMessage(conn->pg));
+        db_pool_on_lost(conn, conn->reason[0] != '\0' ? conn->reason : PQerrorMessage(conn->pg));
 }
 
-void conn_mark_broken(conn_t *conn)
+void conn_mark_broken(conn_t *conn, const char *reason)
 {
     if (conn->state == CONN_STATE_BROKEN)
         return;
+    if (reason != NULL)
+        snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
     conn_set_state(conn, CONN_STATE_BROKEN);
     loop_watch_want_read(conn->watch, false);
     loop_timer_start(conn->pool->loop, &conn->wake, 0, on_wake, conn);
@@ -47,7 +50,7 @@ void conn_flush(conn_t *conn)
         return;
     int pending = PQflush(conn->pg);
     if (pending < 0)
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
     else if (pending > 0)
         loop_watch_want_write(conn->watch);
 }
@@ -59,10 +62,10 @@ static void on_readable(void *arg)
     if (conn->state == CONN_STATE_BROKEN)
         return;
     if (!PQconsumeInput(conn->pg))
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
     result_process(conn);
     if (PQstatus(conn->pg) == CONNECTION_BAD)
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
     conn_flush(conn);
 }
 
@@ -134,7 +137,7 @@ bool conn_check_alive(conn_t *conn)
         if (n < 0 && PQstatus(conn->pg) == CONNECTION_OK)
             return true;
     }
-    conn_mark_broken(conn);
+    conn_mark_broken(conn, NULL);
     return false;
 }
 

@@ -100,6 +100,7 @@ struct conn {
     loop_timer_t wake; /* zero delay: sweep or go on reading */
     loop_timer_t cancel_delay;
     struct cancel *cancel;
+    char reason[200]; /* of CONN_STATE_BROKEN; empty: libpq knows */
 };
 
 typedef struct {
@@ -134,7 +135,8 @@ conn_t *conn_create(db_pool_t *pool);
 void conn_destroy(conn_t *conn); /* its transactions must be gone */
 void conn_set_state(conn_t *conn, conn_state_t state);
 bool conn_check_alive(conn_t *conn); /* an idle one: false when the server has left meanwhile */
-void conn_mark_broken(conn_t *conn);
+/* `reason` NULL: libpq's text when it is swept. The first reason counts. */
+void conn_mark_broken(conn_t *conn, const char *reason);
 void conn_append(conn_t *conn, segment_t *segment);
 segment_t *conn_pop(conn_t *conn); /* the first, unpinned */
 void conn_flush(conn_t *conn);

@@ -114,11 +114,13 @@ static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)
     bool must_close = false, is_stale = is_stale_plan(result, step, &must_close);
     bool is_first = !segment->is_failed;
     segment->is_failed = true;
-    if (is_stale || (step != NULL && step->kind == STEP_PREPARE))
+    if (is_stale && !must_close && step->entry->state == STMT_STATE_READY)
+        stmt_cache_clear(conn->stmts, false); /* it was there: the server has forgotten all */
+    else if (is_stale || (step != NULL && step->kind == STEP_PREPARE))
         stmt_cache_drop(conn->stmts, step->entry, must_close);
     str_t severity = str_from_c(PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED));
     if (str_eq(severity, STR("FATAL")) || str_eq(severity, STR("PANIC")))
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
     if (tx == NULL) {
         observe(LOG_WARN, "db_housekeeping_failed", F_CSTR("reason", PQresultErrorMessage(result)));
     } else if (is_first && tx->error == NULL) {
@@ -183,7 +185,7 @@ static void end_segment(conn_t *conn)
     db_tx_t *tx = segment->tx;
     if (tx == NULL) {
         if (segment->is_failed)
-            conn_mark_broken(conn); /* its session state is unknown */
+            conn_mark_broken(conn, "housekeeping failed: the session's state is unknown");
         free(segment);
         free_conn_if_through(conn);
         return;
@@ -220,8 +222,8 @@ static void handle_result(conn_t *conn, PGresult *result)
     case PGRES_FATAL_ERROR:
         on_error(conn, conn->first, result);
         break;
-    default: /* COPY and the like cannot be answered in a pipeline */
-        conn_mark_broken(conn);
+    default:
+        conn_mark_broken(conn, "COPY cannot be answered in a pipeline");
     }
 }
 
@@ -250,7 +252,7 @@ void result_process(conn_t *conn)
             handle_result(conn, result);
             PQclear(result);
         } else if (PQstatus(conn->pg) == CONNECTION_BAD) {
-            conn_mark_broken(conn);
+            conn_mark_broken(conn, NULL);
             break;
         } else {
             on_command_end(conn, conn->first);

@@ -159,7 +159,7 @@ static const char *begin_text(const db_tx_spec_t *spec)
 static bool send_sync(conn_t *conn)
 {
     if (!PQpipelineSync(conn->pg)) {
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
         return false;
     }
     conn_flush(conn);
@@ -176,7 +176,7 @@ bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t co
     for (size_t i = 0; i < count && ok; i++)
         ok = send_plain(conn, segment, texts[i], is_prepared);
     if (!ok)
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
     return ok && send_sync(conn);
 }
 
@@ -198,7 +198,7 @@ static bool wash(conn_t *conn, const db_tx_spec_t *spec)
 static bool close_stale_stmts(conn_t *conn)
 {
     if (conn->must_flush_stmts)
-        stmt_cache_clear(conn->stmts);
+        stmt_cache_clear(conn->stmts, true);
     conn->must_flush_stmts = false;
     stmt_cache_trim(conn->stmts);
     buf_t sql;
@@ -248,7 +248,7 @@ bool segment_send_tx(conn_t *conn, db_tx_t *tx)
     segment_t *segment = start_segment(conn, tx);
     tx->sent_us = clock_mono_us();
     if (ok && !send_body(conn, segment, &tx->spec)) {
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
         ok = false;
     }
     tx->is_sync_sent = ok && send_sync(conn);
@@ -261,7 +261,7 @@ bool segment_send_end(conn_t *conn, db_tx_t *tx, db_end_t end)
     tx->is_ending = true;
     tx->end = end;
     if (!send_plain(conn, segment, end == DB_END_COMMIT ? "COMMIT" : "ROLLBACK", true)) {
-        conn_mark_broken(conn);
+        conn_mark_broken(conn, NULL);
         return false;
     }
     tx->is_sync_sent = send_sync(conn);

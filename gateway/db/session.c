@@ -314,9 +314,12 @@ static PGresult *run(db_session_t *session, str_t sql, const char *const *values
     if (result != NULL)
         return result;
     result = PQexecPrepared(session->conn->pg, entry->name, count, values, NULL, NULL, 0);
-    if (PQresultStatus(result) == PGRES_FATAL_ERROR && is_stale_plan(result))
-        stmt_cache_drop(session->conn->stmts, entry,
-                        !str_eq(str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE)), STR("26000")));
+    if (PQresultStatus(result) != PGRES_FATAL_ERROR || !is_stale_plan(result))
+        return result;
+    if (str_eq(str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE)), STR("26000")))
+        stmt_cache_clear(session->conn->stmts, false); /* the server has forgotten all */
+    else
+        stmt_cache_drop(session->conn->stmts, entry, true);
     return result;
 }
 

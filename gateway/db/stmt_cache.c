@@ -48,7 +48,7 @@ void stmt_cache_destroy(stmt_cache_t *cache)
 {
     if (cache == NULL)
         return;
-    stmt_cache_clear(cache);
+    stmt_cache_clear(cache, false);
     map_destroy(cache->by_key);
     buf_dispose(&cache->to_close);
     free(cache);
@@ -112,10 +112,10 @@ void stmt_cache_drop(stmt_cache_t *cache, stmt_entry_t *entry, bool must_close)
         entry_free(entry);
 }
 
-void stmt_cache_clear(stmt_cache_t *cache)
+void stmt_cache_clear(stmt_cache_t *cache, bool must_close)
 {
     while (cache->lru.next != &cache->lru)
-        stmt_cache_drop(cache, cache->lru.next, true);
+        stmt_cache_drop(cache, cache->lru.next, must_close);
 }
 
 void stmt_cache_trim(stmt_cache_t *cache)

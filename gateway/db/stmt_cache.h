@@ -39,8 +39,8 @@ void stmt_cache_unpin(stmt_entry_t *entry); /* frees it when dead and no longer 
 /* Takes it out of the table: its Parse failed, the server forgot it, or its plan is stale. With `must_close`
  * the server still has the name: it is queued for DEALLOCATE. */
 void stmt_cache_drop(stmt_cache_t *cache, stmt_entry_t *entry, bool must_close);
-/* Drops all. */
-void stmt_cache_clear(stmt_cache_t *cache);
+/* Drops all, with or without closing them in the server. */
+void stmt_cache_clear(stmt_cache_t *cache, bool must_close);
 /* Drops entries beyond the bound, except those in flight. */
 void stmt_cache_trim(stmt_cache_t *cache);
 

@@ -41,13 +41,15 @@ PGconn *test_admin(void)
     static PGconn *pg;
     if (pg != NULL && PQstatus(pg) == CONNECTION_OK)
         return pg;
-    PQfinish(pg);
-    pg = PQconnectdb(need_env("BASALT_TEST_DB_URI"));
-    if (PQstatus(pg) != CONNECTION_OK) {
-        fprintf(stderr, "%s", PQerrorMessage(pg));
-        exit(1);
+    for (int i = 0; i < 50; i++) {
+        PQfinish(pg);
+        pg = PQconnectdb(need_env("BASALT_TEST_DB_URI"));
+        if (PQstatus(pg) == CONNECTION_OK)
+            return pg;
+        usleep(100000);
     }
-    return pg;
+    fprintf(stderr, "%s", PQerrorMessage(pg));
+    exit(1);
 }
 
 static void drop_notice(void *arg, const char *message)
@@ -66,6 +68,13 @@ const char *test_sql(const char *format, ...)
     va_end(args);
     PQsetNoticeProcessor(test_admin(), drop_notice, NULL);
     PGresult *result = PQexec(test_admin(), sql);
+    for (int i = 0; i < 5 && PQresultStatus(result) == PGRES_FATAL_ERROR &&
+                    PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL;
+         i++) { /* the server was restarted */
+        usleep(100000);
+        PQclear(result);
+        result = PQexec(test_admin(), sql);
+    }
     if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK) {
         fprintf(stderr, "%s\n%s", sql, PQerrorMessage(test_admin()));
         exit(1);
@@ -94,7 +103,13 @@ void test_setup_schema(void)
              "create policy own on t.item for all to authenticated "
              "using (owner = (current_setting('request.jwt.claims', true)::json->>'sub'));"
              "create policy svc on t.item for all to service using (true);"
-             "grant all on t.item to authenticated, service");
+             "grant all on t.item to authenticated, service;"
+             "create sequence t.seq; grant all on t.seq to public;"
+             "create function t.pre() returns void language plpgsql as $$ begin "
+             "if current_user = 'service' then raise sqlstate 'PT418' using message = 'teapot'; end if; "
+             "perform set_config('app.pre', 'pre as ' || current_user, true); end $$;"
+             "create function t.escape() returns void language plpgsql as $$ begin "
+             "set transaction read write; insert into t.item values (998); end $$");
 }
 
 static void on_tick(void *arg)
