@@ -7,7 +7,13 @@
 #include "token/token.h"
 
 /* Which peer's error shape and header habits an endpoint family has. */
-typedef enum { API_STYLE_REST, API_STYLE_AUTH, API_STYLE_FUNCTION, API_STYLE_PLAIN } api_style_t;
+typedef enum {
+    API_STYLE_REST,
+    API_STYLE_REST_MINIMAL, /* code and message only (PGRST_CLIENT_ERROR_VERBOSITY=minimal) */
+    API_STYLE_AUTH,
+    API_STYLE_FUNCTION,
+    API_STYLE_PLAIN
+} api_style_t;
 
 typedef struct {
     gateway_t *gateway;

@@ -25,6 +25,19 @@ static void emit_rest(emit_t *emit, const err_t *err)
     emit_object_end(emit);
 }
 
+static void emit_rest_minimal(emit_t *emit, const err_t *err)
+{
+    emit_object_begin(emit);
+    emit_kv_string(emit, "code", err->code);
+    emit_kv_string(emit, "message", err->message);
+    emit_object_end(emit);
+}
+
+static bool is_rest(api_style_t style)
+{
+    return style == API_STYLE_REST || style == API_STYLE_REST_MINIMAL;
+}
+
 static void emit_auth(emit_t *emit, str_t api_version, const err_t *err)
 {
     str_t code = err->code.len > 0    ? err->code
@@ -66,6 +79,8 @@ str_t api_error_body(pool_t *pool, api_style_t style, str_t api_version, const e
     emit_init(&emit, &out);
     if (style == API_STYLE_REST)
         emit_rest(&emit, err);
+    else if (style == API_STYLE_REST_MINIMAL)
+        emit_rest_minimal(&emit, err);
     else if (style == API_STYLE_AUTH)
         emit_auth(&emit, api_version, err);
     else
@@ -77,6 +92,7 @@ static str_t error_content_type(api_style_t style)
 {
     switch (style) {
     case API_STYLE_REST:
+    case API_STYLE_REST_MINIMAL:
         return STR("application/json; charset=utf-8");
     case API_STYLE_PLAIN:
         return STR("text/plain; charset=utf-8");
@@ -115,7 +131,7 @@ void api_respond_error(api_context_t *ctx, const err_t *err)
         if (is_new_auth_version(version))
             http_set_header(ctx->request, STR("x-supabase-api-version"), AUTH_API_VERSION);
     }
-    if (ctx->style == API_STYLE_REST && err->code.len > 0)
+    if (is_rest(ctx->style) && err->code.len > 0)
         http_set_header(ctx->request, STR("proxy-status"),
                         pool_concat(ctx->pool, 2, STR("PostgREST; error="), err->code));
     if (err->status == 503 && !str_eq(err->code, STR("PGRST002")))
@@ -127,6 +143,5 @@ void api_respond_error(api_context_t *ctx, const err_t *err)
 void api_respond_json(api_context_t *ctx, int status, str_t json)
 {
     http_send(ctx->request, status,
-              ctx->style == API_STYLE_REST ? STR("application/json; charset=utf-8") : STR("application/json"),
-              json);
+              is_rest(ctx->style) ? STR("application/json; charset=utf-8") : STR("application/json"), json);
 }

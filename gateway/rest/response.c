@@ -76,7 +76,7 @@ static str_t out_of_bounds_body(const rest_run_t *run, int64_t total)
     err_t *err = err_details(run->pool, rest_error(run->pool, REST_ERR_RANGE, STR_NULL),
                              "An offset of %lld was requested, but there are only %lld rows.",
                              (long long)run->request.range.offset, (long long)total);
-    return api_error_body(run->pool, API_STYLE_REST, STR_NULL, err);
+    return api_error_body(run->pool, run->ctx->style, STR_NULL, err);
 }
 
 /* Rows that this answer will have. Of a streamed one they follow from the total, or nothing is said (0). */

@@ -36,6 +36,8 @@ static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
     run->box = rest_settings_ref(rest->box);
     run->settings = &run->box->values;
     run->stage_started_us = ctx->started_us;
+    if (run->settings->is_error_minimal)
+        ctx->style = API_STYLE_REST_MINIMAL;
     pool_on_dispose(ctx->pool, run_dispose, run);
     return run;
 }

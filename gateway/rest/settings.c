@@ -134,6 +134,7 @@ static void load_values(pool_t *pool, const config_t *config, rest_settings_t *o
     out->is_tx_rollback = str_starts_with(tx_end, STR("rollback"));
     out->has_legacy_targets = config_bool(config, "PGRST_URL_USE_LEGACY_TARGET_NAMES");
     out->has_server_timing = config_bool(config, "PGRST_SERVER_TIMING_ENABLED");
+    out->is_error_minimal = str_eq(config_str(config, "PGRST_CLIENT_ERROR_VERBOSITY"), STR("minimal"));
     str_t openapi = config_str(config, "PGRST_OPENAPI_MODE");
     out->openapi_mode = str_eq(openapi, STR("disabled"))            ? REST_OPENAPI_DISABLED
                         : str_eq(openapi, STR("ignore-privileges")) ? REST_OPENAPI_IGNORE

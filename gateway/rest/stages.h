@@ -28,6 +28,7 @@ typedef struct {
     bool is_tx_overridable;  /* PGRST_DB_TX_END: *-allow-override */
     bool is_tx_rollback;     /* PGRST_DB_TX_END: rollback* */
     bool has_legacy_targets; /* PGRST_URL_USE_LEGACY_TARGET_NAMES */
+    bool is_error_minimal;   /* PGRST_CLIENT_ERROR_VERBOSITY: minimal */
     bool has_server_timing;  /* PGRST_SERVER_TIMING_ENABLED */
     enum {
         REST_OPENAPI_FOLLOW,
