@@ -20,7 +20,7 @@
 #include "realtime/realtime.h"
 #define HAS_REALTIME
 #endif
-#if defined(BASALT_HAS_REST_PLAN) /* until the planner stands in rest/ */
+#if __has_include("rest/rest.h")
 #include "rest/rest.h"
 #define HAS_REST
 #endif
