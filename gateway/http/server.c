@@ -182,7 +182,7 @@ void http_server_drain(http_server_t *server, int deadline_ms, void (*on_drained
     server->on_drained_arg = arg;
     for (http_listener_t *l = server->listeners; l != NULL; l = l->next)
         http_listener_close(l);
-    h2o_context_request_shutdown(&server->context);
+    server->context.shutdown_requested = 1; /* the library's function would also start HTTP/2 timers */
     h2o_linklist_t *node = server->conns.next;
     while (node != &server->conns) {
         http_conn_t *conn = H2O_STRUCT_FROM_MEMBER(http_conn_t, link, node);
