@@ -54,6 +54,24 @@ err_t *fn_begin_caller(api_task_t *task, db_session_t **session)
         &(db_session_who_t){.role = task->identity.role, .claims_json = task->identity.claims_json}, session);
 }
 
+void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t param_count,
+                    void (*fail)(api_task_t *task, int status, str_t message))
+{
+    db_session_t *session = NULL;
+    db_rows_t rows = {0};
+    err_t *err = fn_begin_service(task, &session);
+    if (err == NULL)
+        err = db_session_query(session, sql, params, param_count, &rows);
+    if (err == NULL)
+        err = db_session_commit(session);
+    else
+        db_session_rollback(session);
+    if (err != NULL)
+        fail(task, 500, fn_error_text(task, err));
+    else
+        fn_reply(task, 200, db_value(&rows, 0, 0));
+}
+
 /* The user must still exist, not be banned, and the session of the token must not have ended. */
 static const char ALIVE_SQL[] =
     "select exists (select 1 from auth.users u"

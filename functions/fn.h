@@ -23,6 +23,11 @@ bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, in
 err_t *fn_begin_service(api_task_t *task, db_session_t **session) MUST_CHECK;
 err_t *fn_begin_caller(api_task_t *task, db_session_t **session) MUST_CHECK;
 
+/* One statement as the service role whose only value is the reply, as JSON text; commits, replies 200.
+ * On an error nothing is written and `fail` replies 500. */
+void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t param_count,
+                    void (*fail)(api_task_t *task, int status, str_t message));
+
 /* Whether the caller holds one of `roles` (space separated); false on any trouble. */
 bool fn_caller_has_role(api_task_t *task, const char *roles);
 
@@ -55,5 +60,13 @@ void fn_create_job(api_task_t *task);
 void fn_update_job(api_task_t *task);
 void fn_encrypt_credentials(api_task_t *task);
 void fn_get_service_key(api_task_t *task);
+void fn_set_executor_secret(api_task_t *task);
+void fn_generate_ssh_keypair(api_task_t *task);
+void fn_cancel_stale_jobs(api_task_t *task);
+void fn_trigger_vcenter_syncs(api_task_t *task);
+void fn_cleanup_activity_logs(api_task_t *task);
+void fn_cleanup_old_jobs(api_task_t *task);
+void fn_delete_user(api_task_t *task);
+void fn_network_diagnostics(api_task_t *task);
 
 #endif

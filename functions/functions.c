@@ -28,6 +28,13 @@ static bool is_signed_in(const api_task_t *task)
     return task->identity.has_token && str_is_uuid(task->identity.sub);
 }
 
+/* The scheduler (service role), the executor (signature), or a user with one of the roles. */
+static bool is_internal(api_task_t *task, const char *roles)
+{
+    fn_proof_t proof = fn_executor_proof(task);
+    return proof == FN_PROOF_JWT ? fn_caller_has_role(task, roles) : proof != FN_PROOF_NONE;
+}
+
 static void run_entry(api_task_t *task)
 {
     const fn_entry_t *entry = task->arg;
@@ -38,8 +45,8 @@ static void run_entry(api_task_t *task)
         fn_fail(task, 403, str_from_c(entry->forbidden));
     else if (entry->auth == FN_AUTH_SERVICE && !str_eq(task->identity.role, STR("service_role")))
         fn_fail(task, 401, STR("Unauthorized"));
-    else if (entry->auth == FN_AUTH_EXECUTOR && fn_executor_proof(task) == FN_PROOF_NONE)
-        fn_fail_success(task, 401, STR("Unauthorized: Invalid request signature or token"));
+    else if (entry->auth == FN_AUTH_EXECUTOR && !is_internal(task, entry->roles))
+        fn_fail(task, 401, STR("Unauthorized"));
     else
         entry->run(task);
 }
