@@ -284,9 +284,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
     api_route_add(gateway,
                   &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
-#ifdef HAS_REST
     rest_register(gateway, pool);
-#endif
 #ifdef HAS_AUTH
     auth_register(gateway);
 #endif

@@ -26,6 +26,7 @@ static rest_stmt_role_t role_of(const rest_run_t *run, size_t stmt)
 /* ---- rows ---- */
 
 #define BYTEA_OID 17
+#define JSONB_OID 3802
 
 static void on_columns(void *arg, size_t stmt, const db_column_t *columns, size_t count)
 {
@@ -34,7 +35,7 @@ static void on_columns(void *arg, size_t stmt, const db_column_t *columns, size_
     if (role == REST_STMT_ROWS)
         rest_render_columns(&run->result.renderer, columns, count);
     else if (role == REST_STMT_BODY && count > 0)
-        run->result.is_body_bytea = columns[0].type_oid == BYTEA_OID;
+        run->result.body_type = columns[0].type_oid;
 }
 
 static int hex_value(char c)
@@ -57,7 +58,10 @@ static void take_body(rest_run_t *run, const str_t *values, size_t count)
     rest_result_t *result = &run->result;
     result->has_body = true;
     if (!str_is_null(values[0])) {
-        if (result->is_body_bytea)
+        /* The peer asks for binary values: text is the same, jsonb has its version in front. */
+        if (result->body_type == JSONB_OID)
+            buf_append_char(&result->body, 1);
+        if (result->body_type == BYTEA_OID)
             append_bytea(&result->body, values[0]);
         else
             buf_append_str(&result->body, values[0]);

@@ -10,12 +10,12 @@
 typedef struct {
     buf_t body; /* heap; freed with the run */
     rest_renderer_t renderer;
-    int64_t page_total;  /* rows of the answer or affected */
-    int64_t table_total; /* REST_STMT_COUNT */
-    int64_t plan_total;  /* REST_STMT_COUNT_PLAN */
-    int64_t inserted;    /* REST_STMT_INSERTED */
-    bool has_body;       /* REST_STMT_BODY delivered one */
-    bool is_body_bytea;
+    int64_t page_total;    /* rows of the answer or affected */
+    int64_t table_total;   /* REST_STMT_COUNT */
+    int64_t plan_total;    /* REST_STMT_COUNT_PLAN */
+    int64_t inserted;      /* REST_STMT_INSERTED */
+    bool has_body;         /* REST_STMT_BODY delivered one */
+    uint32_t body_type;    /* its type's oid */
     str_t location;        /* query of the Location header */
     str_t headers, status; /* response.headers, response.status; null strings when unset */
 } rest_result_t;
