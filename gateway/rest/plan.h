@@ -92,7 +92,16 @@ typedef struct plan_node {
     plan_order_t *spread_orders;
     uint32_t spread_order_count;
     bool is_empty_embed; /* nothing selected in it or below: joined, not shown */
+    bool is_grouped;     /* aggregates here, or in what a to-one spread hands its columns to: json cannot be
+                            compared,     so that embeds must be jsonb */
 } plan_node_t;
+
+/* All columns, as they are. */
+static inline bool plan_is_star(const plan_select_t *s)
+{
+    return str_eq(s->field.name, STR("*")) && s->field.step_count == 0 && s->agg == REST_AGG_NONE &&
+           !s->field.is_full_row;
+}
 
 typedef struct {
     pool_t *pool;

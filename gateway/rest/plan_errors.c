@@ -41,15 +41,14 @@ err_t *plan_err_column(const planner_t *p, str_t table, str_t column)
 static void hint_relation(const planner_t *p, err_t *err, const schema_table_t *origin, str_t parent,
                           str_t child)
 {
-    bool is_known = origin != NULL && origin->relation_count > 0;
+    bool is_known = origin != NULL && origin->has_keys;
     size_t capacity = is_known ? origin->relation_count : p->snapshot->table_count;
     str_t *names = POOL_ARRAY(p->pool, str_t, capacity + 1);
     size_t count = 0;
     for (size_t i = 0; i < capacity; i++) {
         if (is_known)
             names[count++] = origin->relations[i]->foreign.name;
-        else if (p->snapshot->tables[i]->relation_count > 0 &&
-                 str_eq(p->snapshot->tables[i]->schema, p->target.schema))
+        else if (p->snapshot->tables[i]->has_keys && str_eq(p->snapshot->tables[i]->schema, p->target.schema))
             names[count++] = p->snapshot->tables[i]->name;
     }
     str_t wanted = is_known ? child : parent;

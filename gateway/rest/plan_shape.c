@@ -6,11 +6,6 @@
 #include "rest/errors.h"
 #include "rest/plan.h"
 
-static bool is_star(const plan_select_t *s)
-{
-    return str_eq(s->field.name, STR("*")) && s->field.step_count == 0;
-}
-
 bool plan_has_aggregate(const plan_node_t *node)
 {
     for (uint32_t i = 0; i < node->select_count; i++)
@@ -51,7 +46,7 @@ static void expand_star(const planner_t *p, plan_node_t *node)
     plan_select_t *out = POOL_ARRAY(p->pool, plan_select_t, node->select_count * (table->column_count + 1));
     uint32_t count = 0;
     for (uint32_t i = 0; i < node->select_count; i++) {
-        if (!is_star(&node->selects[i]) || node->selects[i].agg != REST_AGG_NONE) {
+        if (!plan_is_star(&node->selects[i])) {
             out[count++] = node->selects[i];
             continue;
         }
@@ -71,8 +66,8 @@ static void expand_stars(const planner_t *p, plan_node_t *node, bool is_needed)
     for (uint32_t i = 0; i < node->select_count; i++) {
         plan_select_t *s = &node->selects[i];
         is_needed = is_needed || s->agg != REST_AGG_NONE;
-        has_star = has_star || (is_star(s) && s->agg == REST_AGG_NONE);
-        if (is_star(s) && s->agg == REST_AGG_COUNT && node->spread != PLAN_SPREAD_NONE)
+        has_star = has_star || plan_is_star(s);
+        if (s->agg == REST_AGG_COUNT && str_eq(s->field.name, STR("*")) && node->spread != PLAN_SPREAD_NONE)
             s->field.is_full_row = true;
     }
     is_needed = is_needed || node->spread == PLAN_SPREAD_MANY;
@@ -289,6 +284,14 @@ static err_t *check_aggregates(const planner_t *p, const plan_node_t *node)
     return NULL;
 }
 
+static void mark_grouped(plan_node_t *node)
+{
+    node->is_grouped =
+        plan_has_aggregate(node) || (node->spread == PLAN_SPREAD_ONE && node->parent->is_grouped);
+    for (uint32_t i = 0; i < node->child_count; i++)
+        mark_grouped(node->children[i]);
+}
+
 /* The aggregate of a to-many spread is sorted outside: the columns to sort by travel along under names of
  * their own. */
 static err_t *move_spread_orders(const planner_t *p, plan_node_t *node)
@@ -334,5 +337,6 @@ err_t *plan_shape(planner_t *p)
     if (err != NULL)
         return err;
     hoist_aggregates(root);
+    mark_grouped(root);
     return move_spread_orders(p, root);
 }

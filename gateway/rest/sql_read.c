@@ -6,11 +6,6 @@
  * the bare relation: the embeds of rows that nobody asked for are then never computed. */
 #include "rest/sql.h"
 
-static bool is_star(const plan_select_t *s)
-{
-    return str_eq(s->field.name, STR("*")) && s->field.step_count == 0 && s->agg == REST_AGG_NONE;
-}
-
 static void comma(sql_t *sql, bool *has_items)
 {
     if (*has_items)
@@ -143,12 +138,12 @@ static void scalar_column(sql_t *sql, str_t qualifier, const sql_source_t *sourc
 static void select_columns(sql_t *sql, const plan_node_t *node, str_t qualifier, const sql_source_t *source,
                            sql_out_t out, bool *has_items)
 {
-    bool is_grouped = plan_has_aggregate(node);
+    bool is_grouped = node->is_grouped;
     if (node->select_count == 0 && node->child_count == 0)
         star(sql, node, qualifier, out, has_items);
     for (uint32_t i = 0; i < node->select_count; i++) {
         const plan_select_t *s = &node->selects[i];
-        if (!is_star(s)) {
+        if (!plan_is_star(s)) {
             comma(sql, has_items);
             sql_select_item(sql, qualifier, s, out, is_grouped);
         } else if (source == NULL || str_is_null(source->scalar)) {
@@ -173,7 +168,7 @@ bool sql_needs_row_json(const plan_node_t *root, const sql_source_t *source)
     if (root->select_count == 0 && root->child_count == 0)
         return true;
     for (uint32_t i = 0; i < root->select_count; i++)
-        if (is_star(&root->selects[i]))
+        if (plan_is_star(&root->selects[i]))
             return true;
     return false;
 }
@@ -249,7 +244,7 @@ static void collected(sql_t *sql, const plan_node_t *child)
     SQL_IDENT(sql, child->agg_alias);
     SQL_LIT(sql, ") AS ");
     SQL_IDENT(sql, child->agg_alias);
-    bool is_grouped = plan_has_aggregate(child->parent);
+    bool is_grouped = child->parent->is_grouped;
     for (uint32_t i = 0; i < child->lifted_count; i++) {
         SQL_LIT(sql, ", COALESCE(json_agg(");
         sql_column(sql, child->agg_alias, child->lifted[i].name);
@@ -412,7 +407,7 @@ static bool is_range_first(const plan_node_t *node, const sql_source_t *source)
         if (!str_is_null(node->orders[i].relation) || node->orders[i].field.column == NULL)
             return false;
     for (uint32_t i = 0; i < node->select_count; i++)
-        if (node->selects[i].field.column == NULL && !is_star(&node->selects[i]))
+        if (node->selects[i].field.column == NULL && !plan_is_star(&node->selects[i]))
             return false; /* a computed column is a function of the row */
     return true;
 }
@@ -441,7 +436,7 @@ static void needed_columns(sql_t *sql, const plan_node_t *node)
     needed_t n = {sql, node->alias, node->table, POOL_ARRAY(sql->pool, bool, node->table->column_count + 1),
                   false};
     for (uint32_t i = 0; i < node->select_count; i++) {
-        if (is_star(&node->selects[i])) {
+        if (plan_is_star(&node->selects[i])) {
             sql_column(sql, node->alias, STR("*"));
             return;
         }
@@ -459,13 +454,41 @@ static void needed_columns(sql_t *sql, const plan_node_t *node)
     }
 }
 
+/* A to-one embed may yet find several rows: a computed relationship may return them, and the columns of a
+ * view need not be as unique as those of its base table. */
+static bool may_multiply(const plan_node_t *node)
+{
+    for (uint32_t i = 0; i < node->child_count; i++) {
+        const plan_node_t *child = node->children[i];
+        if (child->is_to_one && (child->relation->kind == SCHEMA_REL_COMPUTED ||
+                                 child->relation->foreign_is_view || may_multiply(child)))
+            return true;
+    }
+    return false;
+}
+
+/* The first offset + limit rows of the relation cover what the joins can make of the range; where the joins
+ * keep the number of rows, they are exactly it. */
+static rest_range_t inner_range(const plan_node_t *node)
+{
+    rest_range_t range = node->range;
+    if (!may_multiply(node))
+        return range;
+    if (range.limit >= 0 && range.limit > INT64_MAX - range.offset)
+        range.limit = -1;
+    if (range.limit >= 0)
+        range.limit += range.offset;
+    range.offset = 0;
+    return range;
+}
+
 static void from_ranged(sql_t *sql, const plan_node_t *node)
 {
     SQL_LIT(sql, " FROM (SELECT ");
     needed_columns(sql, node);
     from_where(sql, node, NULL, false);
     sql_order(sql, node->alias, node->orders, node->order_count);
-    sql_range(sql, node->range);
+    sql_range(sql, inner_range(node));
     SQL_LIT(sql, ") AS ");
     SQL_IDENT(sql, node->alias);
     for (uint32_t i = 0; i < node->child_count; i++)
@@ -474,7 +497,7 @@ static void from_ranged(sql_t *sql, const plan_node_t *node)
 
 static void node_sql(sql_t *sql, const plan_node_t *node, const sql_source_t *source, sql_out_t out)
 {
-    bool has_items = false, is_grouped = plan_has_aggregate(node);
+    bool has_items = false, is_grouped = node->is_grouped;
     SQL_LIT(sql, "SELECT ");
     select_columns(sql, node, node->alias, source, out, &has_items);
     for (uint32_t i = 0; i < node->spread_order_count; i++) {
@@ -486,6 +509,8 @@ static void node_sql(sql_t *sql, const plan_node_t *node, const sql_source_t *so
     if (is_range_first(node, source)) {
         from_ranged(sql, node);
         sql_order(sql, node->alias, node->orders, node->order_count);
+        if (may_multiply(node))
+            sql_range(sql, node->range);
         return;
     }
     from_where(sql, node, source, true);

@@ -389,6 +389,10 @@ static void attach(relation_set_t *set)
     size_t count = 0;
     for (size_t i = 0; i < set->relations.count; i++) {
         const schema_relation_t *r = *LIST_AT(&set->relations, schema_relation_t *, i);
+        schema_table_t *t =
+            (schema_table_t *)(uintptr_t)schema_table(b->snapshot, r->table.schema, r->table.name);
+        if (t != NULL)
+            t->has_keys = true;
         if (is_kept(b, r))
             kept[count++] = r;
     }

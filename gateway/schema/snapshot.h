@@ -67,6 +67,7 @@ typedef struct {
     const struct schema_relation *const
         *relations; /* leading away from this table, in the order errors list them */
     size_t relation_count;
+    bool has_keys; /* has relationships at all, also ones that lead out of the exposed schemas */
     const schema_readable_t *readable; /* only when is_expanding_star */
     size_t readable_count;
     const map_t *column_map; /* private: name to schema_column_t */
