@@ -1,5 +1,8 @@
 -- Roles of a Supabase database, and the two logins of Basalt: authenticator (requests) and basalt_internal (auth, feed, scheduler).
 --
+-- Applied by tools/migrate, which sets is_superuser. Without superuser rights (a managed database) a reduced form is made:
+-- no role bypasses row security, and the caller becomes a member of every role that is made here.
+--
 -- psql variables, all optional: authenticator_password, internal_password, postgres_password.
 -- A password that is not passed in stays as it is; a role without one cannot log in under scram-sha-256.
 
@@ -7,13 +10,26 @@ set local client_min_messages = warning;
 
 create or replace procedure pg_temp.ensure_role(role_name text, attributes text)
 language plpgsql as $$
+declare
+    is_superuser boolean := (select rolsuper from pg_roles where rolname = current_user);
+    has_role     boolean := exists (select from pg_roles where rolname = role_name);
 begin
-    if not exists (select from pg_roles where rolname = role_name) then
+    if not has_role then
         execute format('create role %I', role_name);
     end if;
-    -- A role that is a superuser already (the cluster's own postgres, say) is somebody's way in: it is left alone.
-    if not exists (select from pg_roles where rolname = role_name and rolsuper) then
-        execute format('alter role %I %s', role_name, attributes);
+    if is_superuser then
+        -- A role that is a superuser already (the cluster's own postgres, say) is somebody's way in: it is left alone.
+        if not exists (select from pg_roles where rolname = role_name and rolsuper) then
+            execute format('alter role %I %s', role_name, attributes);
+        end if;
+        return;
+    end if;
+    if not has_role then
+        execute format('alter role %I %s', role_name,
+                       regexp_replace(attributes, '\y(superuser|replication|bypassrls)\y', '', 'g'));
+    end if;
+    if role_name <> current_user and not pg_has_role(current_user, role_name, 'member') then
+        execute format('grant %I to current_user', role_name);
     end if;
 end
 $$;
@@ -61,9 +77,11 @@ alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 
 -- Keep the statements that carry passwords out of the server's log, also when they fail.
+\if :is_superuser
 set local log_statement = 'none';
 set local log_min_duration_statement = -1;
 set local log_min_error_statement = 'panic';
+\endif
 \if :{?authenticator_password}
 alter role authenticator password :'authenticator_password';
 \endif
@@ -73,6 +91,8 @@ alter role basalt_internal password :'internal_password';
 \if :{?postgres_password}
 alter role postgres password :'postgres_password';
 \endif
+\if :is_superuser
 set local log_statement to default;
 set local log_min_duration_statement to default;
 set local log_min_error_statement to default;
+\endif

@@ -5,8 +5,8 @@ set local client_min_messages = warning;
 -- schema public belongs to the owner of the database, which on Supabase is the migrating role.
 do $$
 begin
-    if (select rolname from pg_database d join pg_roles r on r.oid = d.datdba where datname = current_database())
-       = current_user then
+    if (select rolsuper and d.datdba = r.oid
+          from pg_database d, pg_roles r where datname = current_database() and rolname = current_user) then
         execute format('alter database %I owner to postgres', current_database());
     end if;
     execute format('grant all on database %I to postgres', current_database());

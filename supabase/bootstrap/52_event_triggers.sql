@@ -2,6 +2,9 @@
 --
 -- A transaction that sets basalt.quiet_ddl = on (message partitions, capture triggers) does not ask for a reload.
 
+-- Only a superuser can make them. Without them a gateway notices new objects by polling the catalog.
+
+\if :is_superuser
 create or replace function extensions.pgrst_ddl_watch() returns event_trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -106,3 +109,4 @@ drop event trigger if exists issue_pg_net_access;
 create event trigger issue_pg_net_access on ddl_command_end
     when tag in ('CREATE EXTENSION')
     execute function extensions.grant_pg_net_access();
+\endif

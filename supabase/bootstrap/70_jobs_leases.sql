@@ -149,9 +149,12 @@ revoke execute on function basalt.job_guard(), basalt.job_bell(), basalt.jobs_at
 grant execute on function basalt.jobs_attach() to basalt_internal;
 grant execute on function basalt.job_bell() to postgres;
 
+-- Without superuser rights tools/migrate attaches them at its end.
+\if :is_superuser
 drop event trigger if exists basalt_jobs_attach;
 create event trigger basalt_jobs_attach on ddl_command_end
     when tag in ('CREATE TABLE')
     execute function basalt.jobs_on_create_table();
+\endif
 
 select basalt.jobs_attach();

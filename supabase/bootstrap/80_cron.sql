@@ -15,10 +15,12 @@ grant select on cron.job, cron.job_run_details to basalt_internal;
 \else
 
 -- A row without members: CREATE EXTENSION IF NOT EXISTS pg_cron in a stock migration then finds it and does nothing.
+\if :is_superuser
 insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
 select pg_nextoid('pg_extension', 'oid', 'pg_extension_oid_index'), 'pg_cron',
        (select oid from pg_roles where rolname = 'supabase_admin'), 'pg_catalog'::regnamespace, false, 'basalt'
  where not exists (select from pg_extension where extname = 'pg_cron');
+\endif
 
 create schema if not exists cron authorization supabase_admin;
 grant usage on schema cron to postgres with grant option;

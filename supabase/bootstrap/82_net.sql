@@ -11,10 +11,12 @@ select current_setting('shared_preload_libraries') ~ '\ypg_net\y' as has_pg_net 
 create extension if not exists pg_net with schema extensions;
 \else
 
+\if :is_superuser
 insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
 select pg_nextoid('pg_extension', 'oid', 'pg_extension_oid_index'), 'pg_net',
        (select oid from pg_roles where rolname = 'supabase_admin'), 'extensions'::regnamespace, false, 'basalt'
  where not exists (select from pg_extension where extname = 'pg_net');
+\endif
 
 create schema if not exists net authorization supabase_admin;
 grant usage on schema net to supabase_functions_admin, postgres, anon, authenticated, service_role, basalt_internal;

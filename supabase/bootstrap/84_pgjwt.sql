@@ -3,12 +3,12 @@
 select not exists (select from pg_available_extensions where name = 'pgjwt')
        and not exists (select from pg_extension where extname = 'pgjwt' and extversion <> 'basalt') as needs_pgjwt \gset
 \if :needs_pgjwt
+\if :is_superuser
 insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
 select pg_nextoid('pg_extension', 'oid', 'pg_extension_oid_index'), 'pgjwt',
        (select oid from pg_roles where rolname = 'supabase_admin'), 'extensions'::regnamespace, false, 'basalt'
  where not exists (select from pg_extension where extname = 'pgjwt');
-
-set local role supabase_admin;
+\endif
 
 create or replace function extensions.url_encode(data bytea) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -46,5 +46,4 @@ language sql stable set search_path = extensions, pg_temp as $$
       from regexp_split_to_array(token, '\.') part
 $$;
 
-reset role;
 \endif
