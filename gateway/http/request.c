@@ -167,7 +167,7 @@ str_t http_header(const http_request_t *request, const char *lower_name)
     str_t name = str_from_c(lower_name);
     for (size_t i = 0; i < headers->size; i++)
         if (str_eq(from_native(*headers->entries[i].name), name))
-            return from_native(headers->entries[i].value);
+            return str_trim(from_native(headers->entries[i].value));
     if (str_eq(name, STR("host")))
         return http_authority(request);
     if (str_eq(name, STR("upgrade")))
@@ -181,7 +181,7 @@ bool http_next_header(const http_request_t *request, size_t *cursor, str_t *name
     if (*cursor >= headers->size)
         return false;
     *name = from_native(*headers->entries[*cursor].name);
-    *value = from_native(headers->entries[*cursor].value);
+    *value = str_trim(from_native(headers->entries[*cursor].value));
     (*cursor)++;
     return true;
 }

@@ -122,7 +122,9 @@ void http_server_destroy(http_server_t *server)
     if (server->conn_count != 0)
         observe(LOG_ERROR, "http_connections_left", F_INT("count", (int64_t)server->conn_count));
     destroy_listeners(server);
+    h2o_multithread_queue_t *queue = server->context.queue;
     h2o_context_dispose(&server->context);
+    free(queue); /* libh2o up to 2.2.6 closes it but does not free it */
     h2o_config_dispose(&server->config);
     map_destroy(server->addr_counts);
     client_addr_set_destroy(server->proxies);

@@ -108,7 +108,8 @@ static void on_stop(h2o_generator_t *self, h2o_req_t *native)
 void http_stream_dispose(http_stream_t *stream)
 {
     tell_gone(stream);
-    h2o_linklist_unlink(&stream->flush.link);
+    if (h2o_linklist_is_linked(&stream->flush.link))
+        h2o_linklist_unlink(&stream->flush.link);
     buf_dispose(&stream->waiting);
     buf_dispose(&stream->in_flight);
 }

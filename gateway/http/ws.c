@@ -203,7 +203,8 @@ static void ws_free(ws_t *ws)
 {
     http_conn_t *conn = ws->conn;
     loop_timer_stop(&ws->timer);
-    h2o_linklist_unlink(&ws->flush.link);
+    if (h2o_linklist_is_linked(&ws->flush.link))
+        h2o_linklist_unlink(&ws->flush.link);
     if (conn != NULL)
         conn->ws = NULL;
     if (ws->sock != NULL)

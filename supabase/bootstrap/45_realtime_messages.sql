@@ -27,7 +27,7 @@ grant select, insert, update on realtime.messages to anon, authenticated, servic
 grant all on realtime.messages to postgres, dashboard_user;
 
 -- Makes the daily partitions from yesterday to three days ahead and drops those older than keep_days.
--- Called by the gateway's scheduler, and by send() when today's partition is missing.
+-- Called by the gateway's scheduler; ensure_message_partition() is the net below it.
 create or replace function realtime.maintain_message_partitions(keep_days integer default 3) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -65,6 +65,16 @@ $$;
 revoke execute on function realtime.maintain_message_partitions(integer) from public;
 grant execute on function realtime.maintain_message_partitions(integer) to postgres, basalt_internal;
 
+-- Whoever sends may have today's partition made, and nothing else.
+create or replace function realtime.ensure_message_partition() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if to_regclass('realtime.messages_' || to_char(now() at time zone 'utc', 'YYYY_MM_DD')) is null then
+        perform realtime.maintain_message_partitions();
+    end if;
+end
+$$;
+
 create or replace function realtime.topic() returns text
 language sql stable as $$
     select nullif(current_setting('realtime.topic', true), '')
@@ -78,6 +88,7 @@ declare
     message_id uuid := gen_random_uuid();
 begin
     perform set_config('realtime.topic', topic, true);
+    perform realtime.ensure_message_partition();
     insert into realtime.messages (id, payload, event, topic, private, extension)
     values (message_id,
             case when payload ? 'id' or jsonb_typeof(payload) <> 'object' then payload
@@ -94,6 +105,7 @@ returns void
 language plpgsql as $$
 begin
     perform set_config('realtime.topic', topic, true);
+    perform realtime.ensure_message_partition();
     insert into realtime.messages (binary_payload, event, topic, private, extension)
     values (payload, event, topic, private, 'broadcast');
 exception when others then
