@@ -1,0 +1,10 @@
+/* /auth/v1: what GoTrue does, for stock auth-js. Behaviour: docs/auth.md. */
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
+
+#include "api/gateway.h"
+
+/* Adds the route; its state lives as long as the process. */
+void auth_register(gateway_t *gateway);
+
+#endif
