@@ -41,7 +41,8 @@ static bool is_domain(str_t text)
 {
     while (!str_is_null(text)) {
         str_t label = str_split(&text, '.');
-        if (label.len == 0 || label.len > 63 || !is_alnum(label.base[0]) || !is_alnum(label.base[label.len - 1]))
+        if (label.len == 0 || label.len > 63 || !is_alnum(label.base[0]) ||
+            !is_alnum(label.base[label.len - 1]))
             return false;
         for (size_t i = 0; i < label.len; i++)
             if (!is_alnum(label.base[i]) && label.base[i] != '-')
@@ -70,5 +71,7 @@ err_t *address_check_phone(pool_t *pool, str_t phone, str_t *out)
     bool is_fine = out->len >= 2 && out->len <= 15 && out->base[0] != '0';
     for (size_t i = 0; i < out->len; i++)
         is_fine &= out->base[i] >= '0' && out->base[i] <= '9';
-    return is_fine ? NULL : auth_error(pool, 400, "validation_failed", "Invalid phone number format (E.164 required)");
+    return is_fine
+               ? NULL
+               : auth_error(pool, 400, "validation_failed", "Invalid phone number format (E.164 required)");
 }

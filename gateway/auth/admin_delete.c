@@ -13,14 +13,16 @@ static str_t obfuscate(pool_t *pool, str_t user_id, str_t value)
 static err_t *obfuscate_identities(auth_call_t *call, const auth_user_t *user)
 {
     db_rows_t rows;
-    err_t *err = auth_query(&call->scope, STR("select id, provider, provider_id from auth.identities where user_id = $1::uuid"),
-                            &user->id, 1, &rows);
+    err_t *err = auth_query(
+        &call->scope, STR("select id, provider, provider_id from auth.identities where user_id = $1::uuid"),
+        &user->id, 1, &rows);
     for (size_t i = 0; err == NULL && i < rows.row_count; i++) {
         str_t name = pool_concat(call->pool, 3, db_value(&rows, i, 1), STR(":"), db_value(&rows, i, 2));
-        err = auth_query(&call->scope,
-                         STR("update auth.identities set identity_data = '{}', provider_id = $2, updated_at = now() "
-                             "where id = $1::uuid"),
-                         DB_PARAMS(db_value(&rows, i, 0), obfuscate(call->pool, user->id, name)), NULL);
+        err = auth_query(
+            &call->scope,
+            STR("update auth.identities set identity_data = '{}', provider_id = $2, updated_at = now() "
+                "where id = $1::uuid"),
+            DB_PARAMS(db_value(&rows, i, 0), obfuscate(call->pool, user->id, name)), NULL);
     }
     return err;
 }
@@ -30,19 +32,22 @@ static err_t *delete_softly(auth_call_t *call, const auth_user_t *user)
     pool_t *pool = call->pool;
     if (!str_is_null(user->deleted_at))
         return NULL;
-    err_t *err = auth_query(
-        &call->scope,
-        STR("with tokens as (delete from auth.one_time_tokens where user_id = $1::uuid), "
-            "factors as (delete from auth.mfa_factors where user_id = $1::uuid), "
-            "ended as (delete from auth.sessions where user_id = $1::uuid) "
-            "update auth.users set email = $2, phone = $3, email_change = $4, phone_change = $5, encrypted_password = null, "
-            "confirmation_token = '', recovery_token = '', email_change_token_current = '', email_change_token_new = '', "
-            "phone_change_token = '', raw_user_meta_data = '{}', raw_app_meta_data = '{}', deleted_at = now(), "
-            "updated_at = now() where id = $1::uuid"),
-        DB_PARAMS(user->id, obfuscate(pool, user->id, user->email), str_slice(obfuscate(pool, user->id, user->phone), 0, 15),
-                  obfuscate(pool, user->id, user->email_change),
-                  str_slice(obfuscate(pool, user->id, user->phone_change), 0, 15)),
-        NULL);
+    err_t *err = auth_query(&call->scope,
+                            STR("with tokens as (delete from auth.one_time_tokens where user_id = $1::uuid), "
+                                "factors as (delete from auth.mfa_factors where user_id = $1::uuid), "
+                                "ended as (delete from auth.sessions where user_id = $1::uuid) "
+                                "update auth.users set email = $2, phone = $3, email_change = $4, "
+                                "phone_change = $5, encrypted_password = null, "
+                                "confirmation_token = '', recovery_token = '', email_change_token_current = "
+                                "'', email_change_token_new = '', "
+                                "phone_change_token = '', raw_user_meta_data = '{}', raw_app_meta_data = "
+                                "'{}', deleted_at = now(), "
+                                "updated_at = now() where id = $1::uuid"),
+                            DB_PARAMS(user->id, obfuscate(pool, user->id, user->email),
+                                      str_slice(obfuscate(pool, user->id, user->phone), 0, 15),
+                                      obfuscate(pool, user->id, user->email_change),
+                                      str_slice(obfuscate(pool, user->id, user->phone_change), 0, 15)),
+                            NULL);
     return err != NULL ? err : obfuscate_identities(call, user);
 }
 

@@ -2,8 +2,8 @@
 #include "auth/address.h"
 #include "auth/endpoints.h"
 #include "auth/password.h"
-#include "base/read_json.h"
 #include "base/rand.h"
+#include "base/read_json.h"
 
 #define PAGE_SIZE 50
 #define PAGE_SIZE_MAX 1000
@@ -15,7 +15,8 @@ static err_t *page_number(auth_call_t *call, const char *name, int64_t fallback,
     if (text.len == 0)
         return NULL;
     if (!str_to_int64(text, out) || *out < 0)
-        return call_error(call, 400, "validation_failed", "Bad Pagination Parameters: %s must be a number", name);
+        return call_error(call, 400, "validation_failed", "Bad Pagination Parameters: %s must be a number",
+                          name);
     *out = *out == 0 ? fallback : *out;
     return NULL;
 }
@@ -23,7 +24,8 @@ static err_t *page_number(auth_call_t *call, const char *name, int64_t fallback,
 /* "page" comes first: auth-js reads the number behind the first '='. */
 static void append_link(buf_t *out, const auth_user_page_t *page, int64_t number, const char *rel)
 {
-    buf_printf(out, "</admin/users?page=%lld&per_page=%lld>; rel=\"%s\"", (long long)number, (long long)page->per_page, rel);
+    buf_printf(out, "</admin/users?page=%lld&per_page=%lld>; rel=\"%s\"", (long long)number,
+               (long long)page->per_page, rel);
 }
 
 static void add_page_headers(auth_call_t *call, const auth_user_page_t *page, int64_t total)
@@ -49,7 +51,9 @@ static err_t *read_sort(auth_call_t *call, auth_user_page_t *page)
     page->is_ascending = str_eq_nocase(direction, STR("asc"));
     bool is_fine = str_eq(column, STR("created_at")) &&
                    (direction.len == 0 || page->is_ascending || str_eq_nocase(direction, STR("desc")));
-    return is_fine ? NULL : call_error(call, 400, "validation_failed", "Bad Sort Parameters: bad field or direction for sort");
+    return is_fine ? NULL
+                   : call_error(call, 400, "validation_failed",
+                                "Bad Sort Parameters: bad field or direction for sort");
 }
 
 err_t *admin_list_endpoint(auth_call_t *call)
@@ -127,7 +131,9 @@ static bool parse_duration(str_t text, int64_t *ms)
         double number = 0, scale = 1;
         size_t digits = 0;
         bool is_fraction = false;
-        for (; at < text.len && ((text.base[at] >= '0' && text.base[at] <= '9') || (text.base[at] == '.' && !is_fraction)); at++) {
+        for (; at < text.len &&
+               ((text.base[at] >= '0' && text.base[at] <= '9') || (text.base[at] == '.' && !is_fraction));
+             at++) {
             if (text.base[at] == '.') {
                 is_fraction = true;
                 continue;
@@ -158,7 +164,8 @@ static err_t *read_ban(auth_call_t *call, admin_params_t *params)
         return NULL;
     return parse_duration(params->ban, &params->ban_ms)
                ? NULL
-               : call_error(call, 400, "validation_failed", "invalid format for ban duration: %.*s", STR_ARG(params->ban));
+               : call_error(call, 400, "validation_failed", "invalid format for ban duration: %.*s",
+                            STR_ARG(params->ban));
 }
 
 static err_t *read_params(auth_call_t *call, admin_params_t *out)
@@ -189,10 +196,11 @@ static err_t *ban(auth_call_t *call, str_t user_id, int64_t ban_ms)
     if (ban_ms < 0)
         return NULL;
     str_t ms = pool_printf(call->pool, "%lld", (long long)ban_ms);
-    return auth_query(&call->scope,
-                      STR("update auth.users set banned_until = case when $2::bigint > 0 then now() + $2::bigint * "
-                          "interval '1 millisecond' end, updated_at = now() where id = $1::uuid"),
-                      DB_PARAMS(user_id, ms), NULL);
+    return auth_query(
+        &call->scope,
+        STR("update auth.users set banned_until = case when $2::bigint > 0 then now() + $2::bigint * "
+            "interval '1 millisecond' end, updated_at = now() where id = $1::uuid"),
+        DB_PARAMS(user_id, ms), NULL);
 }
 
 static str_t identity_data(auth_call_t *call, const char *member, str_t address, bool is_verified)
@@ -206,9 +214,11 @@ static err_t *check_is_free(auth_call_t *call, const admin_params_t *params, str
     auth_user_t *other = NULL;
     err_t *err = NULL;
     if (params->email.len > 0)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY, DB_PARAMS(params->email, aud, except_id), false, &other);
+        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY, DB_PARAMS(params->email, aud, except_id),
+                             false, &other);
     if (err == NULL && other != NULL)
-        return call_error(call, 422, "email_exists", "A user with this email address has already been registered");
+        return call_error(call, 422, "email_exists",
+                          "A user with this email address has already been registered");
     if (err == NULL && params->phone.len > 0)
         err = auth_user_find(&call->scope, AUTH_BY_PHONE, DB_PARAMS(params->phone, aud), false, &other);
     if (err == NULL && other != NULL && !str_eq(other->id, except_id))
@@ -219,13 +229,17 @@ static err_t *check_is_free(auth_call_t *call, const admin_params_t *params, str
 static err_t *check_create(auth_call_t *call, const admin_params_t *params)
 {
     if (params->email.len == 0 && params->phone.len == 0)
-        return call_error(call, 400, "validation_failed", "Cannot create a user without either an email or phone");
+        return call_error(call, 400, "validation_failed",
+                          "Cannot create a user without either an email or phone");
     if (params->has_password && params->password_hash.len > 0)
-        return call_error(call, 400, "validation_failed", "Only a password or a password hash should be provided");
+        return call_error(call, 400, "validation_failed",
+                          "Only a password or a password hash should be provided");
     if (params->password.len > AUTH_PASSWORD_MAX)
-        return call_error(call, 400, "validation_failed", "Password cannot be longer than %d characters", AUTH_PASSWORD_MAX);
+        return call_error(call, 400, "validation_failed", "Password cannot be longer than %d characters",
+                          AUTH_PASSWORD_MAX);
     if (params->password_hash.len > 0 && !password_is_bcrypt(params->password_hash))
-        return call_error(call, 400, "validation_failed", "The password hash has a format that is not supported");
+        return call_error(call, 400, "validation_failed",
+                          "The password hash has a format that is not supported");
     if (params->id.len > 0 && (!str_is_uuid(params->id) || str_eq(params->id, STR(AUTH_ZERO_UUID))))
         return call_error(call, 400, "validation_failed", "ID must conform to the uuid v4 format");
     return NULL;
@@ -239,9 +253,11 @@ static str_t app_metadata(const admin_params_t *params)
                                  : STR("{\"provider\":\"phone\",\"providers\":[\"phone\"]}");
 }
 
-static err_t *insert_user(auth_call_t *call, const admin_params_t *params, str_t aud, str_t hash, auth_user_t **user)
+static err_t *insert_user(auth_call_t *call, const admin_params_t *params, str_t aud, str_t hash,
+                          auth_user_t **user)
 {
-    str_t role = params->role.len > 0 ? params->role : config_str(call->scope.config, "GOTRUE_JWT_DEFAULT_GROUP_NAME");
+    str_t role =
+        params->role.len > 0 ? params->role : config_str(call->scope.config, "GOTRUE_JWT_DEFAULT_GROUP_NAME");
     auth_new_user_t fresh = {.id = params->id.len > 0 ? params->id : STR_NULL,
                              .email = params->email,
                              .phone = params->phone,
@@ -253,9 +269,11 @@ static err_t *insert_user(auth_call_t *call, const admin_params_t *params, str_t
                                                   : STR("{}")};
     err_t *err = auth_user_insert(&call->scope, &fresh, str_is_null(role) ? STR("") : role, user);
     if (err == NULL && params->email.len > 0)
-        err = auth_identity_merge(&call->scope, (*user)->id, STR("email"), identity_data(call, "email", params->email, false));
+        err = auth_identity_merge(&call->scope, (*user)->id, STR("email"),
+                                  identity_data(call, "email", params->email, false));
     if (err == NULL && params->phone.len > 0)
-        err = auth_identity_merge(&call->scope, (*user)->id, STR("phone"), identity_data(call, "phone", params->phone, false));
+        err = auth_identity_merge(&call->scope, (*user)->id, STR("phone"),
+                                  identity_data(call, "phone", params->phone, false));
     return err;
 }
 
@@ -288,7 +306,8 @@ static err_t *create_user(auth_call_t *call, const admin_params_t *params, auth_
     if (err != NULL)
         return err;
     if (hash.len == 0)
-        hash = password_hash(call->pool, params->password.len > 0 ? params->password : password_random(call->pool));
+        hash = password_hash(call->pool,
+                             params->password.len > 0 ? params->password : password_random(call->pool));
     if (str_is_null(hash))
         return call_error(call, 400, "validation_failed", "The password cannot be used");
     err = auth_begin(&call->scope);
@@ -308,8 +327,10 @@ err_t *admin_create_endpoint(auth_call_t *call)
         err = create_user(call, &params, &user);
     if (err == NULL)
         call_reply(call, 200, auth_user_json(call->pool, user));
-    else if (str_eq(err->code, STR("23505")) && str_find(err->message, STR("users_email_partial_key"), 0) != SIZE_MAX)
-        err = call_error(call, 422, "email_exists", "A user with this email address has already been registered");
+    else if (str_eq(err->code, STR("23505")) &&
+             str_find(err->message, STR("users_email_partial_key"), 0) != SIZE_MAX)
+        err = call_error(call, 422, "email_exists",
+                         "A user with this email address has already been registered");
     return auth_db_error(&call->scope, err, "Database error creating new user");
 }
 
@@ -321,19 +342,23 @@ static err_t *set_address(auth_call_t *call, const auth_user_t *user, const admi
         err = auth_identity_merge(scope, user->id, STR("email"),
                                   identity_data(call, "email", params->email, params->confirms_email));
         if (err == NULL)
-            err = auth_query(scope,
-                             STR("update auth.users set email = $2, is_anonymous = is_anonymous and not $3::boolean, "
-                                 "updated_at = now() where id = $1::uuid"),
-                             DB_PARAMS(user->id, params->email, params->confirms_email ? STR("true") : STR("false")), NULL);
+            err = auth_query(
+                scope,
+                STR("update auth.users set email = $2, is_anonymous = is_anonymous and not $3::boolean, "
+                    "updated_at = now() where id = $1::uuid"),
+                DB_PARAMS(user->id, params->email, params->confirms_email ? STR("true") : STR("false")),
+                NULL);
     }
     if (err == NULL && params->phone.len > 0) {
         err = auth_identity_merge(scope, user->id, STR("phone"),
                                   identity_data(call, "phone", params->phone, params->confirms_phone));
         if (err == NULL)
-            err = auth_query(scope,
-                             STR("update auth.users set phone = $2, is_anonymous = is_anonymous and not $3::boolean, "
-                                 "updated_at = now() where id = $1::uuid"),
-                             DB_PARAMS(user->id, params->phone, params->confirms_phone ? STR("true") : STR("false")), NULL);
+            err = auth_query(
+                scope,
+                STR("update auth.users set phone = $2, is_anonymous = is_anonymous and not $3::boolean, "
+                    "updated_at = now() where id = $1::uuid"),
+                DB_PARAMS(user->id, params->phone, params->confirms_phone ? STR("true") : STR("false")),
+                NULL);
     }
     return err;
 }
@@ -345,8 +370,9 @@ static err_t *apply_update(auth_call_t *call, const admin_params_t *params, str_
     str_t id = (*user)->id;
     err_t *err = NULL;
     if (params->role.len > 0)
-        err = auth_query(scope, STR("update auth.users set role = $2, updated_at = now() where id = $1::uuid"),
-                         DB_PARAMS(id, params->role), NULL);
+        err =
+            auth_query(scope, STR("update auth.users set role = $2, updated_at = now() where id = $1::uuid"),
+                       DB_PARAMS(id, params->role), NULL);
     if (err == NULL && params->confirms_email)
         err = auth_user_confirm_email(scope, id);
     if (err == NULL && params->confirms_phone)

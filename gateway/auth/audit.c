@@ -5,10 +5,18 @@
 static const struct {
     const char *action, *log_type;
 } LOG_TYPES[] = {
-    {"login", "account"},          {"logout", "account"},           {"user_signedup", "team"},
-    {"user_invited", "team"},      {"user_deleted", "team"},        {"token_revoked", "token"},
-    {"token_refreshed", "token"},  {"factor_in_progress", "factor"}, {"factor_unenrolled", "factor"},
-    {"challenge_created", "factor"}, {"verification_attempted", "factor"}, {"factor_deleted", "factor"},
+    {"login", "account"},
+    {"logout", "account"},
+    {"user_signedup", "team"},
+    {"user_invited", "team"},
+    {"user_deleted", "team"},
+    {"token_revoked", "token"},
+    {"token_refreshed", "token"},
+    {"factor_in_progress", "factor"},
+    {"factor_unenrolled", "factor"},
+    {"challenge_created", "factor"},
+    {"verification_attempted", "factor"},
+    {"factor_deleted", "factor"},
     {"factor_updated", "factor"},
 };
 
@@ -54,10 +62,11 @@ err_t *auth_audit(auth_scope_t *scope, const auth_actor_t *actor, const char *ac
     if (!str_is_null(traits))
         emit_kv_raw(&emit, "traits", traits);
     emit_object_end(&emit);
-    return auth_query(scope,
-                      STR("insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address) "
-                          "values ('" AUTH_ZERO_UUID "', gen_random_uuid(), $1::json, now(), coalesce($2, ''))"),
-                      DB_PARAMS(buf_str(&out), scope->client_addr), NULL);
+    return auth_query(
+        scope,
+        STR("insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address) "
+            "values ('" AUTH_ZERO_UUID "', gen_random_uuid(), $1::json, now(), coalesce($2, ''))"),
+        DB_PARAMS(buf_str(&out), scope->client_addr), NULL);
 }
 
 str_t auth_trait(pool_t *pool, const char *name, str_t value)

@@ -14,7 +14,8 @@ auth_actor_t auth_actor_of(pool_t *pool, const auth_user_t *user);
 auth_actor_t auth_actor_admin(str_t role);
 
 /* `action` is GoTrue's ("login", "user_signedup", ...); `traits` a JSON object or the null string. */
-err_t *auth_audit(auth_scope_t *scope, const auth_actor_t *actor, const char *action, str_t traits) MUST_CHECK;
+err_t *auth_audit(auth_scope_t *scope, const auth_actor_t *actor, const char *action,
+                  str_t traits) MUST_CHECK;
 
 /* Shorthands for traits. */
 str_t auth_trait(pool_t *pool, const char *name, str_t value);

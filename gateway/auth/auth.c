@@ -107,7 +107,8 @@ static err_t *read_body(auth_call_t *call, unsigned flags)
     json_t *json = NULL;
     str_t body = call->task->body, type = api_task_header(call->task, "content-type");
     bool is_form = str_starts_with(type, STR("application/x-www-form-urlencoded"));
-    if ((flags & (AUTH_BODY | AUTH_BODY_OPTIONAL)) == 0 || (body.len == 0 && (flags & AUTH_BODY_OPTIONAL) != 0))
+    if ((flags & (AUTH_BODY | AUTH_BODY_OPTIONAL)) == 0 ||
+        (body.len == 0 && (flags & AUTH_BODY_OPTIONAL) != 0))
         return NULL;
     read_json_limits_t limits = {.size_max = BODY_MAX, .depth_max = BODY_DEPTH_MAX};
     err_t *err = is_form || body.len == 0 ? err_make(call->pool, 400, ERR_FAMILY_REQUEST, "", "empty")
@@ -128,7 +129,8 @@ static err_t *run_endpoint(auth_call_t *call, const auth_endpoint_t *endpoint)
     else if ((endpoint->flags & AUTH_ADMIN) != 0)
         err = call_require_admin(call);
     if (err == NULL && (endpoint->flags & AUTH_NOT_ANONYMOUS) != 0 && call->user->is_anonymous)
-        err = call_error(call, 403, "no_authorization", "Anonymous user not allowed to perform these actions");
+        err =
+            call_error(call, 403, "no_authorization", "Anonymous user not allowed to perform these actions");
     if (err == NULL)
         err = call_limit(call, endpoint->limit);
     if (err == NULL)
@@ -141,10 +143,12 @@ static bool is_new_api(str_t version)
     return version.len == 10 && str_cmp(version, STR("2024-01-01")) >= 0;
 }
 
-/* Errors that triggers and constraints raise: older clients get PostgreSQL's own words, status 500 or PTnnn. */
+/* Errors that triggers and constraints raise: older clients get PostgreSQL's own words, status 500 or PTnnn.
+ */
 static bool reply_pg_error(auth_call_t *call, const err_t *err)
 {
-    static const char *const CODES[] = {"P0001", "23000", "23001", "23502", "23503", "23505", "23514", "23P01"};
+    static const char *const CODES[] = {"P0001", "23000", "23001", "23502",
+                                        "23503", "23505", "23514", "23P01"};
     const err_t *pg = call->scope.pg_error;
     bool is_listed = false;
     int64_t status = 500;
@@ -176,11 +180,13 @@ static void run_task(api_task_t *task)
 {
     const job_t *job = task->arg;
     auth_call_t call = {.task = task, .auth = job->auth, .pool = task->pool};
-    auth_scope_init(&call.scope, task->gateway, task->pool, task->client_addr, api_task_header(task, "user-agent"));
+    auth_scope_init(&call.scope, task->gateway, task->pool, task->client_addr,
+                    api_task_header(task, "user-agent"));
     (void)path_matches(job->endpoint->path, task->path, call.path_params);
     err_t *err = run_endpoint(&call, job->endpoint);
     auth_rollback(&call.scope);
-    err = auth_db_error(&call.scope, err, "Unexpected failure, please check server logs for more information");
+    err =
+        auth_db_error(&call.scope, err, "Unexpected failure, please check server logs for more information");
     if (err != NULL && !reply_pg_error(&call, err))
         task->error = err;
 }
@@ -204,11 +210,12 @@ static void on_request(void *arg, api_context_t *ctx)
         return;
     }
     if (http_body(ctx->request).len > BODY_MAX) {
-        api_respond_error(ctx, auth_error(ctx->pool, 413, "request_entity_too_large", "Request body too large (max %d bytes)",
-                                          BODY_MAX));
+        api_respond_error(ctx, auth_error(ctx->pool, 413, "request_entity_too_large",
+                                          "Request body too large (max %d bytes)", BODY_MAX));
         return;
     }
-    worker_pool_t *workers = needs_hashing(ctx, job->endpoint) ? ctx->gateway->hash_workers : ctx->gateway->workers;
+    worker_pool_t *workers =
+        needs_hashing(ctx, job->endpoint) ? ctx->gateway->hash_workers : ctx->gateway->workers;
     api_task_submit(ctx, workers, NULL, run_task, (void *)job);
 }
 
@@ -220,9 +227,11 @@ void auth_register(gateway_t *gateway)
     room->auth = (auth_t){.gateway = gateway, .limits = auth_limits_create()};
     for (size_t i = 0; i < ENDPOINT_COUNT; i++)
         room->jobs[i] = (job_t){.auth = &room->auth, .endpoint = &ENDPOINTS[i]};
-    api_route_add(gateway, &(api_route_t){.prefix = "/auth/v1",
-                                          .style = API_STYLE_AUTH,
-                                          .handler = on_request,
-                                          .arg = room,
-                                          .cors_expose = "x-total-count, link, x-supabase-api-version, x-sb-error-code"});
+    api_route_add(
+        gateway,
+        &(api_route_t){.prefix = "/auth/v1",
+                       .style = API_STYLE_AUTH,
+                       .handler = on_request,
+                       .arg = room,
+                       .cors_expose = "x-total-count, link, x-supabase-api-version, x-sb-error-code"});
 }

@@ -3,7 +3,8 @@
 #include "base/clock.h"
 #include "base/read_json.h"
 
-static const json_t *member(auth_call_t *call, const char *name, bool (*is_type)(const json_t *), const char *expected)
+static const json_t *member(auth_call_t *call, const char *name, bool (*is_type)(const json_t *),
+                            const char *expected)
 {
     const json_t *value = json_object_get(call->body, name);
     if (value == NULL || json_is_null(value))
@@ -11,7 +12,9 @@ static const json_t *member(auth_call_t *call, const char *name, bool (*is_type)
     if (is_type(value))
         return value;
     if (call->body_error == NULL)
-        call->body_error = call_error(call, 400, "bad_json", "Could not parse request body as JSON: member %s must be %s", name, expected);
+        call->body_error =
+            call_error(call, 400, "bad_json", "Could not parse request body as JSON: member %s must be %s",
+                       name, expected);
     return NULL;
 }
 
@@ -142,15 +145,17 @@ static err_t *load_session(auth_call_t *call, str_t user_id)
         return NULL;
     if (!str_is_uuid(id))
         return call_error(call, 403, "bad_jwt", "invalid claim: session_id claim must be a UUID");
-    err_t *err = auth_query(&call->scope,
-                            STR("select coalesce(aal::text, 'aal1'), (extract(epoch from created_at) * 1000)::bigint, "
-                                "coalesce(not_after < now(), false) from auth.sessions where id = $1::uuid and "
-                                "($2::uuid is null or user_id = $2::uuid)"),
-                            DB_PARAMS(id, user_id), &rows);
+    err_t *err =
+        auth_query(&call->scope,
+                   STR("select coalesce(aal::text, 'aal1'), (extract(epoch from created_at) * 1000)::bigint, "
+                       "coalesce(not_after < now(), false) from auth.sessions where id = $1::uuid and "
+                       "($2::uuid is null or user_id = $2::uuid)"),
+                   DB_PARAMS(id, user_id), &rows);
     if (err != NULL)
         return err;
     if (rows.row_count == 0)
-        return call_error(call, 403, "session_not_found", "Session from session_id claim in JWT does not exist");
+        return call_error(call, 403, "session_not_found",
+                          "Session from session_id claim in JWT does not exist");
     call->session_id = id;
     call->session_aal = db_value(&rows, 0, 0);
     if (!str_to_int64(db_value(&rows, 0, 1), &call->session_created_ms))
@@ -221,5 +226,6 @@ void call_reply_session(auth_call_t *call, const auth_session_t *session, str_t 
 
 void call_clear_cookie(auth_call_t *call)
 {
-    api_task_add_header(call->task, STR("set-cookie"), auth_session_cookie(call->pool, STR(""), 0, call->task->is_tls));
+    api_task_add_header(call->task, STR("set-cookie"),
+                        auth_session_cookie(call->pool, STR(""), 0, call->task->is_tls));
 }

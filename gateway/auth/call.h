@@ -34,17 +34,26 @@ typedef struct {
 
 typedef enum {
     AUTH_PUBLIC = 0,
-    AUTH_USER = 1,       /* bearer of a user whose session exists; the transaction is open afterwards */
-    AUTH_ADMIN = 2,      /* bearer with an admin role */
-    AUTH_BODY = 4,       /* a JSON object is required */
+    AUTH_USER = 1,  /* bearer of a user whose session exists; the transaction is open afterwards */
+    AUTH_ADMIN = 2, /* bearer with an admin role */
+    AUTH_BODY = 4,  /* a JSON object is required */
     AUTH_BODY_OPTIONAL = 8,
-    AUTH_HASHES = 16,    /* runs on the hash workers */
+    AUTH_HASHES = 16, /* runs on the hash workers */
     AUTH_NOT_ANONYMOUS = 32
 } auth_flag_t;
 
-typedef enum { AUTH_LIMIT_NONE, AUTH_LIMIT_OTP, AUTH_LIMIT_VERIFY, AUTH_LIMIT_TOKEN, AUTH_LIMIT_ANONYMOUS, AUTH_LIMIT_FACTOR, AUTH_LIMIT_COUNT } auth_limit_t;
+typedef enum {
+    AUTH_LIMIT_NONE,
+    AUTH_LIMIT_OTP,
+    AUTH_LIMIT_VERIFY,
+    AUTH_LIMIT_TOKEN,
+    AUTH_LIMIT_ANONYMOUS,
+    AUTH_LIMIT_FACTOR,
+    AUTH_LIMIT_COUNT
+} auth_limit_t;
 
-/* An endpoint: sequential code that sets the reply or returns an error. It need not end its transaction on error. */
+/* An endpoint: sequential code that sets the reply or returns an error. It need not end its transaction on
+ * error. */
 typedef err_t *(*auth_handler_fn)(auth_call_t *call);
 
 typedef struct {
@@ -54,8 +63,8 @@ typedef struct {
     auth_handler_fn run;
 } auth_endpoint_t;
 
-/* Members of the body; null string / NULL when absent or null. A wrong type is kept in call->body_error, which the
- * dispatcher turns into 400 bad_json; handlers ask `call_body_error` once after reading. */
+/* Members of the body; null string / NULL when absent or null. A wrong type is kept in call->body_error,
+ * which the dispatcher turns into 400 bad_json; handlers ask `call_body_error` once after reading. */
 str_t call_str(auth_call_t *call, const char *name);
 const json_t *call_object(auth_call_t *call, const char *name);
 bool call_bool(auth_call_t *call, const char *name, bool absent);
@@ -78,8 +87,8 @@ void call_reply(auth_call_t *call, int status, str_t json);
 void call_reply_session(auth_call_t *call, const auth_session_t *session, str_t json);
 void call_clear_cookie(auth_call_t *call);
 
-/* Takes from the caller's bucket; 429 over_request_rate_limit. Only where GOTRUE_RATE_LIMIT_HEADER tells addresses
- * apart, as in GoTrue. */
+/* Takes from the caller's bucket; 429 over_request_rate_limit. Only where GOTRUE_RATE_LIMIT_HEADER tells
+ * addresses apart, as in GoTrue. */
 err_t *call_limit(auth_call_t *call, auth_limit_t limit) MUST_CHECK;
 /* Failed guesses of codes and passwords are counted for every address, header or not. */
 err_t *call_check_guesses(auth_call_t *call) MUST_CHECK;

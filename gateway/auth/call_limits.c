@@ -47,15 +47,15 @@ err_t *call_limit(auth_call_t *call, auth_limit_t limit)
 
 err_t *call_check_guesses(auth_call_t *call)
 {
-    bool is_free = auth_limits_take(call->auth->limits, "guess", call->task->client_addr, GUESSES_BURST / FIVE_MINUTES,
-                                    GUESSES_BURST, 0);
+    bool is_free = auth_limits_take(call->auth->limits, "guess", call->task->client_addr,
+                                    GUESSES_BURST / FIVE_MINUTES, GUESSES_BURST, 0);
     return is_free ? NULL : refuse(call);
 }
 
 void call_count_guess(auth_call_t *call)
 {
-    (void)auth_limits_take(call->auth->limits, "guess", call->task->client_addr, GUESSES_BURST / FIVE_MINUTES, GUESSES_BURST,
-                           1);
+    (void)auth_limits_take(call->auth->limits, "guess", call->task->client_addr, GUESSES_BURST / FIVE_MINUTES,
+                           GUESSES_BURST, 1);
 }
 
 err_t *call_take_mail(auth_call_t *call)

@@ -4,19 +4,19 @@
 
 #include "auth/call.h"
 
-err_t *token_endpoint(auth_call_t *call);        /* POST /token, by grant_type */
-err_t *user_get_endpoint(auth_call_t *call);     /* GET /user */
-err_t *user_put_endpoint(auth_call_t *call);     /* PUT /user */
-err_t *logout_endpoint(auth_call_t *call);       /* POST /logout */
-err_t *recover_endpoint(auth_call_t *call);      /* POST /recover */
-err_t *otp_endpoint(auth_call_t *call);          /* POST /otp */
-err_t *magic_link_endpoint(auth_call_t *call);   /* POST /magiclink */
-err_t *resend_endpoint(auth_call_t *call);       /* POST /resend */
+err_t *token_endpoint(auth_call_t *call);          /* POST /token, by grant_type */
+err_t *user_get_endpoint(auth_call_t *call);       /* GET /user */
+err_t *user_put_endpoint(auth_call_t *call);       /* PUT /user */
+err_t *logout_endpoint(auth_call_t *call);         /* POST /logout */
+err_t *recover_endpoint(auth_call_t *call);        /* POST /recover */
+err_t *otp_endpoint(auth_call_t *call);            /* POST /otp */
+err_t *magic_link_endpoint(auth_call_t *call);     /* POST /magiclink */
+err_t *resend_endpoint(auth_call_t *call);         /* POST /resend */
 err_t *reauthenticate_endpoint(auth_call_t *call); /* GET /reauthenticate */
-err_t *verify_post_endpoint(auth_call_t *call);  /* POST /verify */
-err_t *verify_get_endpoint(auth_call_t *call);   /* GET /verify */
-err_t *invite_endpoint(auth_call_t *call);       /* POST /invite */
-err_t *generate_link_endpoint(auth_call_t *call); /* POST /admin/generate_link */
+err_t *verify_post_endpoint(auth_call_t *call);    /* POST /verify */
+err_t *verify_get_endpoint(auth_call_t *call);     /* GET /verify */
+err_t *invite_endpoint(auth_call_t *call);         /* POST /invite */
+err_t *generate_link_endpoint(auth_call_t *call);  /* POST /admin/generate_link */
 
 err_t *admin_list_endpoint(auth_call_t *call);
 err_t *admin_create_endpoint(auth_call_t *call);

@@ -13,8 +13,8 @@ typedef struct {
 /* Reads and checks code_challenge and code_challenge_method. Errors: 400 validation_failed. */
 err_t *flow_read(auth_call_t *call, flow_params_t *out) MUST_CHECK;
 
-/* A flow state for the user; `method` is what the exchange records ("recovery", "magiclink", "email/signup" ...). No-op
- * in the implicit flow. */
+/* A flow state for the user; `method` is what the exchange records ("recovery", "magiclink", "email/signup"
+ * ...). No-op in the implicit flow. */
 err_t *flow_create(auth_call_t *call, const flow_params_t *params, str_t user_id, const char *provider,
                    const char *method) MUST_CHECK;
 

@@ -7,7 +7,15 @@
 #include "auth/signup.h"
 #include "base/read_json.h"
 
-typedef enum { LINK_SIGNUP, LINK_INVITE, LINK_MAGIC, LINK_RECOVERY, LINK_CHANGE_CURRENT, LINK_CHANGE_NEW, LINK_COUNT } link_kind_t;
+typedef enum {
+    LINK_SIGNUP,
+    LINK_INVITE,
+    LINK_MAGIC,
+    LINK_RECOVERY,
+    LINK_CHANGE_CURRENT,
+    LINK_CHANGE_NEW,
+    LINK_COUNT
+} link_kind_t;
 
 /* Name in the request, mail whose path the link takes, type inside the link, and which token it is. */
 static const struct {
@@ -20,7 +28,8 @@ static const struct {
     [LINK_INVITE] = {"invite", MAIL_INVITE, "invite", ONE_TIME_CONFIRMATION},
     [LINK_MAGIC] = {"magiclink", MAIL_RECOVERY, "magiclink", ONE_TIME_RECOVERY},
     [LINK_RECOVERY] = {"recovery", MAIL_RECOVERY, "recovery", ONE_TIME_RECOVERY},
-    [LINK_CHANGE_CURRENT] = {"email_change_current", MAIL_EMAIL_CHANGE, "email_change", ONE_TIME_EMAIL_CHANGE_CURRENT},
+    [LINK_CHANGE_CURRENT] = {"email_change_current", MAIL_EMAIL_CHANGE, "email_change",
+                             ONE_TIME_EMAIL_CHANGE_CURRENT},
     [LINK_CHANGE_NEW] = {"email_change_new", MAIL_EMAIL_CHANGE, "email_change", ONE_TIME_EMAIL_CHANGE_NEW},
 };
 
@@ -47,7 +56,8 @@ static err_t *read_link(auth_call_t *call, link_params_t *out)
         if (str_eq(type, str_from_c(LINKS[i].name)))
             out->kind = (link_kind_t)i;
     if (err == NULL && out->kind == LINK_COUNT)
-        err = call_error(call, 400, "validation_failed", "Invalid email action link type requested: %.*s", STR_ARG(type));
+        err = call_error(call, 400, "validation_failed", "Invalid email action link type requested: %.*s",
+                         STR_ARG(type));
     bool is_allowed = redirect_is_allowed(call->pool, config_str(config, "GOTRUE_SITE_URL"),
                                           config_str(config, "GOTRUE_URI_ALLOW_LIST"), wanted);
     out->redirect_to = is_allowed ? wanted : send_redirect(call);
@@ -58,7 +68,8 @@ static err_t *find_account(auth_call_t *call, link_params_t *params, auth_user_t
 {
     err_t *err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(params->email, call_audience(call)), false, user);
+        err = auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(params->email, call_audience(call)),
+                             false, user);
     auth_rollback(&call->scope);
     if (err != NULL || *user != NULL)
         return auth_db_error(&call->scope, err, "Database error finding user");
@@ -93,7 +104,8 @@ static err_t *ensure_account(auth_call_t *call, const link_params_t *params, aut
     if (*user == NULL)
         return signup_insert(call, params->email, params->hash, params->data, false, user);
     if (auth_user_is_confirmed(*user))
-        return call_error(call, 422, "email_exists", "A user with this email address has already been registered");
+        return call_error(call, 422, "email_exists",
+                          "A user with this email address has already been registered");
     return params->kind == LINK_SIGNUP && params->data != NULL
                ? auth_user_merge_metadata(&call->scope, (*user)->id, "raw_user_meta_data", params->data)
                : NULL;
@@ -104,17 +116,21 @@ static err_t *prepare_change(auth_call_t *call, link_params_t *params, const aut
     auth_user_t *other = NULL;
     if (params->kind != LINK_CHANGE_CURRENT && params->kind != LINK_CHANGE_NEW)
         return NULL;
-    if (params->kind == LINK_CHANGE_CURRENT && !config_bool(call->scope.config, "GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED"))
-        return call_error(call, 400, "validation_failed", "Enable secure email change to generate link for current email");
+    if (params->kind == LINK_CHANGE_CURRENT &&
+        !config_bool(call->scope.config, "GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED"))
+        return call_error(call, 400, "validation_failed",
+                          "Enable secure email change to generate link for current email");
     err_t *err = address_check_email(call->pool, params->new_email, &params->new_email);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY, DB_PARAMS(params->new_email, user->aud, user->id), false,
-                             &other);
+        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY,
+                             DB_PARAMS(params->new_email, user->aud, user->id), false, &other);
     if (err == NULL && other != NULL)
-        err = call_error(call, 422, "email_exists", "A user with this email address has already been registered");
+        err = call_error(call, 422, "email_exists",
+                         "A user with this email address has already been registered");
     if (err == NULL)
         err = auth_query(&call->scope,
-                         STR("update auth.users set email_change = $2, email_change_confirm_status = 0 where id = $1::uuid"),
+                         STR("update auth.users set email_change = $2, email_change_confirm_status = 0 where "
+                             "id = $1::uuid"),
                          DB_PARAMS(user->id, params->new_email), NULL);
     return err;
 }
@@ -142,14 +158,15 @@ static err_t *make_link(auth_call_t *call, link_params_t *params, auth_user_t **
     if (err == NULL)
         err = one_time_store(&call->scope, *user, LINKS[params->kind].token, *hash, address);
     if (err == NULL && params->kind == LINK_INVITE)
-        err = auth_query(&call->scope, STR("update auth.users set invited_at = now() where id = $1::uuid"), &(*user)->id, 1,
-                         NULL);
+        err = auth_query(&call->scope, STR("update auth.users set invited_at = now() where id = $1::uuid"),
+                         &(*user)->id, 1, NULL);
     if (err == NULL)
         err = auth_user_reload(&call->scope, user);
     return err != NULL ? err : auth_commit(&call->scope);
 }
 
-static void reply_link(auth_call_t *call, const link_params_t *params, const auth_user_t *user, str_t code, str_t hash)
+static void reply_link(auth_call_t *call, const link_params_t *params, const auth_user_t *user, str_t code,
+                       str_t hash)
 {
     buf_t out;
     emit_t emit;
@@ -199,9 +216,11 @@ err_t *invite_endpoint(auth_call_t *call)
     if (err == NULL)
         err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY, DB_PARAMS(email, call_audience(call), STR("")), false, &user);
+        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY,
+                             DB_PARAMS(email, call_audience(call), STR("")), false, &user);
     if (err == NULL && user != NULL && auth_user_is_confirmed(user))
-        err = call_error(call, 422, "email_exists", "A user with this email address has already been registered");
+        err = call_error(call, 422, "email_exists",
+                         "A user with this email address has already been registered");
     if (err == NULL && user == NULL)
         err = signup_insert(call, email, STR_NULL, data, false, &user);
     if (err == NULL)

@@ -20,9 +20,10 @@ err_t *jwks_endpoint(auth_call_t *call)
 
 err_t *settings_endpoint(auth_call_t *call)
 {
-    static const char *const OFF[] = {"apple", "azure", "bitbucket", "discord", "facebook", "snapchat", "figma", "fly", "github",
-                                      "gitlab", "google", "keycloak", "kakao", "linkedin", "linkedin_oidc", "notion", "spotify",
-                                      "slack", "slack_oidc", "workos", "twitch", "twitter", "zoom"};
+    static const char *const OFF[] = {
+        "apple",   "azure",  "bitbucket",  "discord",  "facebook", "snapchat", "figma",         "fly",
+        "github",  "gitlab", "google",     "keycloak", "kakao",    "linkedin", "linkedin_oidc", "notion",
+        "spotify", "slack",  "slack_oidc", "workos",   "twitch",   "twitter",  "zoom"};
     buf_t out;
     emit_t emit;
     const config_t *config = call->scope.config;

@@ -79,7 +79,8 @@ static bucket_t *bucket_create(auth_limits_t *limits, str_t key, double per_seco
     return bucket;
 }
 
-bool auth_limits_take(auth_limits_t *limits, const char *kind, str_t caller, double per_second, double burst, double cost)
+bool auth_limits_take(auth_limits_t *limits, const char *kind, str_t caller, double per_second, double burst,
+                      double cost)
 {
     char text[KEY_MAX];
     int len = snprintf(text, sizeof(text), "%s %.*s", kind, caller.len > 80 ? 80 : (int)caller.len,

@@ -26,14 +26,16 @@ err_t *logout_endpoint(auth_call_t *call)
     auth_actor_t actor = auth_actor_of(call->pool, call->user);
     const scope_t *scope = find_scope(call_param(call, "scope"));
     if (scope == NULL)
-        return call_error(call, 400, "validation_failed", "Unsupported logout scope \"%.*s\"", STR_ARG(call_param(call, "scope")));
+        return call_error(call, 400, "validation_failed", "Unsupported logout scope \"%.*s\"",
+                          STR_ARG(call_param(call, "scope")));
     if (str_is_null(call->session_id)) /* a token without a session cannot mean one */
         scope = &SCOPES[0];
     err_t *err = auth_audit(&call->scope, &actor, "logout", STR_NULL);
     if (err == NULL)
-        err = auth_query(&call->scope,
-                         pool_printf(call->pool, "delete from auth.sessions where %s returning id", scope->where),
-                         DB_PARAMS(call->user->id, call->session_id), &rows);
+        err = auth_query(
+            &call->scope,
+            pool_printf(call->pool, "delete from auth.sessions where %s returning id", scope->where),
+            DB_PARAMS(call->user->id, call->session_id), &rows);
     if (err == NULL)
         err = auth_commit(&call->scope);
     if (err != NULL)

@@ -18,19 +18,23 @@ static const struct {
                            "<h2>Welcome</h2><p>Follow this link to confirm your address:</p>"
                            "<p><a href=\"{{ .ConfirmationURL }}\">Confirm my address</a></p>"
                            "<p>Or enter this code: {{ .Token }}</p>"},
-    [MAIL_RECOVERY] = {"RECOVERY", "RECOVERY", "recovery", "Choose a new password",
-                       "<h2>New password</h2><p>Follow this link to choose a new password for your account:</p>"
-                       "<p><a href=\"{{ .ConfirmationURL }}\">Choose a new password</a></p>"
-                       "<p>Or enter this code: {{ .Token }}</p>"},
-    [MAIL_MAGIC_LINK] = {"MAGIC_LINK", "RECOVERY", "magiclink", "Your link to sign in",
-                         "<h2>Sign in</h2><p>Follow this link to sign in:</p>"
-                         "<p><a href=\"{{ .ConfirmationURL }}\">Sign in</a></p><p>Or enter this code: {{ .Token }}</p>"},
-    [MAIL_INVITE] = {"INVITE", "INVITE", "invite", "You are invited",
-                     "<h2>You are invited</h2><p>An account at {{ .SiteURL }} is waiting for you. Accept here:</p>"
-                     "<p><a href=\"{{ .ConfirmationURL }}\">Accept the invitation</a></p>"},
-    [MAIL_EMAIL_CHANGE] = {"EMAIL_CHANGE", "EMAIL_CHANGE", "email_change", "Confirm the change of your e-mail address",
-                           "<h2>Change of address</h2><p>Confirm the change from {{ .Email }} to {{ .NewEmail }}:</p>"
-                           "<p><a href=\"{{ .ConfirmationURL }}\">Confirm the change</a></p>"},
+    [MAIL_RECOVERY] =
+        {"RECOVERY", "RECOVERY", "recovery", "Choose a new password",
+         "<h2>New password</h2><p>Follow this link to choose a new password for your account:</p>"
+         "<p><a href=\"{{ .ConfirmationURL }}\">Choose a new password</a></p>"
+         "<p>Or enter this code: {{ .Token }}</p>"},
+    [MAIL_MAGIC_LINK] =
+        {"MAGIC_LINK", "RECOVERY", "magiclink", "Your link to sign in",
+         "<h2>Sign in</h2><p>Follow this link to sign in:</p>"
+         "<p><a href=\"{{ .ConfirmationURL }}\">Sign in</a></p><p>Or enter this code: {{ .Token }}</p>"},
+    [MAIL_INVITE] =
+        {"INVITE", "INVITE", "invite", "You are invited",
+         "<h2>You are invited</h2><p>An account at {{ .SiteURL }} is waiting for you. Accept here:</p>"
+         "<p><a href=\"{{ .ConfirmationURL }}\">Accept the invitation</a></p>"},
+    [MAIL_EMAIL_CHANGE] =
+        {"EMAIL_CHANGE", "EMAIL_CHANGE", "email_change", "Confirm the change of your e-mail address",
+         "<h2>Change of address</h2><p>Confirm the change from {{ .Email }} to {{ .NewEmail }}:</p>"
+         "<p><a href=\"{{ .ConfirmationURL }}\">Confirm the change</a></p>"},
     [MAIL_REAUTHENTICATION] = {"REAUTHENTICATION", NULL, NULL, "Confirm that it is you",
                                "<h2>Confirm that it is you</h2><p>Enter this code: {{ .Token }}</p>"},
 };
@@ -40,7 +44,8 @@ static str_t setting(const auth_scope_t *scope, const char *prefix, const char *
     return config_str(scope->config, pool_printf(scope->pool, "%s%s", prefix, name).base);
 }
 
-str_t mail_action_link(const auth_scope_t *scope, mail_kind_t kind, const char *type, str_t token_hash, str_t redirect_to)
+str_t mail_action_link(const auth_scope_t *scope, mail_kind_t kind, const char *type, str_t token_hash,
+                       str_t redirect_to)
 {
     buf_t out;
     str_t base = config_str(scope->config, "API_EXTERNAL_URL");
@@ -55,7 +60,8 @@ str_t mail_action_link(const auth_scope_t *scope, mail_kind_t kind, const char *
     }
     buf_append_str(&out, path);
     buf_printf(&out, "?token=%.*s&type=%s&redirect_to=", STR_ARG(token_hash), type);
-    bool needs_encoding = str_find_char(redirect_to, '&', 0) != SIZE_MAX || str_find_char(redirect_to, '=', 0) != SIZE_MAX ||
+    bool needs_encoding = str_find_char(redirect_to, '&', 0) != SIZE_MAX ||
+                          str_find_char(redirect_to, '=', 0) != SIZE_MAX ||
                           str_find_char(redirect_to, '#', 0) != SIZE_MAX;
     if (needs_encoding)
         redirect_append_encoded(&out, redirect_to);
@@ -84,9 +90,12 @@ static str_t value_of(const auth_scope_t *scope, const mail_t *mail, str_t name)
     const struct {
         str_t name, value;
     } values[] = {
-        {STR(".Token"), mail->code},        {STR(".TokenHash"), mail->token_hash},
-        {STR(".Email"), mail->email},       {STR(".NewEmail"), mail->new_email},
-        {STR(".SendingTo"), mail->to},      {STR(".RedirectTo"), mail->redirect_to},
+        {STR(".Token"), mail->code},
+        {STR(".TokenHash"), mail->token_hash},
+        {STR(".Email"), mail->email},
+        {STR(".NewEmail"), mail->new_email},
+        {STR(".SendingTo"), mail->to},
+        {STR(".RedirectTo"), mail->redirect_to},
         {STR(".SiteURL"), config_str(scope->config, "GOTRUE_SITE_URL")},
     };
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
@@ -170,7 +179,8 @@ static err_t *deliver(auth_call_t *call, const mail_t *mail, str_t subject, str_
                             .password = config_str(config, "GOTRUE_SMTP_PASS"),
                             .timeout_ms = 8000};
     if (server.host.len == 0)
-        return err_make(call->pool, 502, ERR_FAMILY_UPSTREAM, "connect", "No mail server is configured (GOTRUE_SMTP_HOST)");
+        return err_make(call->pool, 502, ERR_FAMILY_UPSTREAM, "connect",
+                        "No mail server is configured (GOTRUE_SMTP_HOST)");
     smtp_message_t message = {.from_address = config_str(config, "GOTRUE_SMTP_ADMIN_EMAIL"),
                               .from_name = config_str(config, "GOTRUE_SMTP_SENDER_NAME"),
                               .to = &mail->to,

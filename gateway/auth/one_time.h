@@ -21,7 +21,8 @@ str_t one_time_hash(pool_t *pool, str_t address, str_t code);
 str_t one_time_prefix(pool_t *pool, str_t hash, bool is_pkce);
 
 /* Writes the hash to the users column (with its *_sent_at) and replaces the row in one_time_tokens. */
-err_t *one_time_store(auth_scope_t *scope, const auth_user_t *user, one_time_kind_t kind, str_t hash, str_t address) MUST_CHECK;
+err_t *one_time_store(auth_scope_t *scope, const auth_user_t *user, one_time_kind_t kind, str_t hash,
+                      str_t address) MUST_CHECK;
 
 /* Removes one kind; the users column too. */
 err_t *one_time_clear(auth_scope_t *scope, str_t user_id, one_time_kind_t kind) MUST_CHECK;

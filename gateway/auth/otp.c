@@ -13,8 +13,9 @@ static err_t *find_account(auth_call_t *call, str_t email, auth_user_t **user)
     return auth_db_error(&call->scope, err, "Database error finding user");
 }
 
-/* No confirmed account yet: signs up with a password that nobody knows. The confirmation mail serves as the link;
- * with autoconfirm the link follows in a mail of its own. No session comes of this: the caller has proved nothing. */
+/* No confirmed account yet: signs up with a password that nobody knows. The confirmation mail serves as the
+ * link; with autoconfirm the link follows in a mail of its own. No session comes of this: the caller has
+ * proved nothing. */
 static err_t *sign_up(auth_call_t *call, str_t email, const flow_params_t *flow, auth_user_t **user)
 {
     bool is_taken = false;
@@ -66,14 +67,16 @@ err_t *magic_link_endpoint(auth_call_t *call)
 
 err_t *otp_endpoint(auth_call_t *call)
 {
-    str_t email = call_str(call, "email"), phone = call_str(call, "phone"), channel = call_str(call, "channel");
+    str_t email = call_str(call, "email"), phone = call_str(call, "phone"),
+          channel = call_str(call, "channel");
     bool creates = call_bool(call, "create_user", true);
     auth_user_t *user = NULL;
     err_t *err = call_body_error(call);
     if (err != NULL)
         return err;
     if (email.len > 0 && phone.len > 0)
-        return call_error(call, 400, "validation_failed", "Only an email address or phone number should be provided");
+        return call_error(call, 400, "validation_failed",
+                          "Only an email address or phone number should be provided");
     if (email.len > 0 && channel.len > 0)
         return call_error(call, 400, "validation_failed", "Channel should only be specified with Phone OTP");
     if (phone.len > 0)

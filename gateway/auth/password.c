@@ -11,7 +11,8 @@
 
 bool password_is_bcrypt(str_t hash)
 {
-    if (hash.len != BCRYPT_LEN || hash.base[0] != '$' || hash.base[1] != '2' || hash.base[3] != '$' || hash.base[6] != '$')
+    if (hash.len != BCRYPT_LEN || hash.base[0] != '$' || hash.base[1] != '2' || hash.base[3] != '$' ||
+        hash.base[6] != '$')
         return false;
     if (hash.base[2] != 'a' && hash.base[2] != 'b' && hash.base[2] != 'y')
         return false;
@@ -40,7 +41,8 @@ static str_t run_crypt(pool_t *pool, str_t password, str_t setting)
 
 static bool is_hashable(str_t password)
 {
-    return password.len > 0 && password.len <= AUTH_PASSWORD_MAX && str_find_char(password, '\0', 0) == SIZE_MAX;
+    return password.len > 0 && password.len <= AUTH_PASSWORD_MAX &&
+           str_find_char(password, '\0', 0) == SIZE_MAX;
 }
 
 str_t password_hash(pool_t *pool, str_t password)
@@ -130,20 +132,25 @@ err_t *password_check_strength(const auth_scope_t *scope, str_t password)
     buf_init(&weakness.reasons, pool, 32);
     buf_init(&weakness.sentences, pool, 128);
     if (password.len > AUTH_PASSWORD_MAX)
-        return auth_error(pool, 400, "validation_failed", "Password cannot be longer than %d characters", AUTH_PASSWORD_MAX);
+        return auth_error(pool, 400, "validation_failed", "Password cannot be longer than %d characters",
+                          AUTH_PASSWORD_MAX);
     if (str_find_char(password, '\0', 0) != SIZE_MAX)
         return auth_error(pool, 400, "validation_failed", "Password cannot contain a NUL character");
     int64_t min = config_int(scope->config, "GOTRUE_PASSWORD_MIN_LENGTH");
     min = min < 6 ? 6 : min;
     if ((int64_t)password.len < min)
-        add_weakness(&weakness, "length", pool_printf(pool, "Password should be at least %lld characters.", (long long)min));
-    if (lacks_required(pool, config_str(scope->config, "GOTRUE_PASSWORD_REQUIRED_CHARACTERS"), password, &listed))
+        add_weakness(&weakness, "length",
+                     pool_printf(pool, "Password should be at least %lld characters.", (long long)min));
+    if (lacks_required(pool, config_str(scope->config, "GOTRUE_PASSWORD_REQUIRED_CHARACTERS"), password,
+                       &listed))
         add_weakness(&weakness, "characters",
-                     pool_printf(pool, "Password should contain at least one character of each: %.*s.", STR_ARG(listed)));
+                     pool_printf(pool, "Password should contain at least one character of each: %.*s.",
+                                 STR_ARG(listed)));
     if (weakness.sentences.len == 0)
         return NULL;
     err_t *err = auth_error(pool, 422, "weak_password", "%.*s", STR_ARG(buf_str(&weakness.sentences)));
-    err->details_json = pool_printf(pool, "{\"weak_password\":{\"reasons\":[%.*s]}}", STR_ARG(buf_str(&weakness.reasons)));
+    err->details_json =
+        pool_printf(pool, "{\"weak_password\":{\"reasons\":[%.*s]}}", STR_ARG(buf_str(&weakness.reasons)));
     return err;
 }
 

@@ -20,7 +20,8 @@ err_t *recover_endpoint(auth_call_t *call)
     if (err == NULL)
         err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(email, call_audience(call)), false, &user);
+        err =
+            auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(email, call_audience(call)), false, &user);
     if (err == NULL && user != NULL) {
         auth_actor_t actor = auth_actor_of(call->pool, user);
         err = flow_create(call, &flow, user->id, "recovery", "recovery");
@@ -43,7 +44,8 @@ static err_t *resend(auth_call_t *call, str_t type, const auth_user_t *user, con
     bool is_signup = str_eq(type, STR("signup"));
     if (is_signup ? auth_user_is_confirmed(user) : user->email_change.len == 0)
         return NULL;
-    err_t *err = flow_create(call, flow, user->id, is_signup ? "email" : "email_change", is_signup ? "email/signup" : "email_change");
+    err_t *err = flow_create(call, flow, user->id, is_signup ? "email" : "email_change",
+                             is_signup ? "email/signup" : "email_change");
     if (err == NULL && is_signup)
         err = auth_audit(&call->scope, &actor, "user_recovery_requested", STR_NULL);
     if (err == NULL)
@@ -56,9 +58,11 @@ static err_t *check_resend(auth_call_t *call, str_t type, str_t email, str_t pho
 {
     bool is_phone_type = str_eq(type, STR("sms")) || str_eq(type, STR("phone_change"));
     if (!is_phone_type && !str_eq(type, STR("signup")) && !str_eq(type, STR("email_change")))
-        return call_error(call, 400, "validation_failed", "Missing one of these types: signup, email_change, sms, phone_change");
+        return call_error(call, 400, "validation_failed",
+                          "Missing one of these types: signup, email_change, sms, phone_change");
     if (email.len > 0 && phone.len > 0)
-        return call_error(call, 400, "validation_failed", "Only an email address or phone number should be provided.");
+        return call_error(call, 400, "validation_failed",
+                          "Only an email address or phone number should be provided.");
     if (email.len == 0 && phone.len == 0)
         return call_error(call, 400, "validation_failed", "Missing email address or phone number");
     if (email.len == 0 && !is_phone_type)
@@ -67,7 +71,8 @@ static err_t *check_resend(auth_call_t *call, str_t type, str_t email, str_t pho
         return call_error(call, 400, "phone_provider_disabled", "Phone logins are disabled");
     if (!config_bool(call->scope.config, "GOTRUE_EXTERNAL_EMAIL_ENABLED"))
         return call_error(call, 400, "email_provider_disabled", "Email logins are disabled");
-    return is_phone_type ? call_error(call, 400, "validation_failed", "Type provided requires a phone number") : NULL;
+    return is_phone_type ? call_error(call, 400, "validation_failed", "Type provided requires a phone number")
+                         : NULL;
 }
 
 err_t *resend_endpoint(auth_call_t *call)
@@ -85,7 +90,8 @@ err_t *resend_endpoint(auth_call_t *call)
     if (err == NULL)
         err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(email, call_audience(call)), false, &user);
+        err =
+            auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(email, call_audience(call)), false, &user);
     if (err == NULL && user != NULL)
         err = resend(call, type, user, &flow);
     if (err == NULL)
@@ -97,7 +103,8 @@ err_t *reauthenticate_endpoint(auth_call_t *call)
 {
     const auth_user_t *user = call->user;
     if (user->email.len == 0)
-        return call_error(call, 400, "validation_failed", "Reauthentication requires the user to have an email or a phone number");
+        return call_error(call, 400, "validation_failed",
+                          "Reauthentication requires the user to have an email or a phone number");
     if (!auth_user_is_confirmed(user))
         return call_error(call, 422, "email_not_confirmed", "Please verify your email first.");
     auth_actor_t actor = auth_actor_of(call->pool, user);

@@ -182,7 +182,8 @@ static bool match_glob(pool_t *pool, str_t glob, str_t text, int *steps)
         if (c == '*')
             return match_star(pool, str_slice(glob, g, glob.len), str_slice(text, t, text.len), steps);
         if (c == '{')
-            return match_alternatives(pool, str_slice(glob, g, glob.len), str_slice(text, t, text.len), steps);
+            return match_alternatives(pool, str_slice(glob, g, glob.len), str_slice(text, t, text.len),
+                                      steps);
         if (t == text.len)
             return false;
         if (c == '[') {
@@ -234,8 +235,8 @@ void redirect_append_encoded(buf_t *out, str_t text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.base[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                        c == '_' || c == '.' || c == '~';
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                        c == '-' || c == '_' || c == '.' || c == '~';
         if (is_plain)
             buf_append_char(out, (char)c);
         else if (c == ' ')

@@ -5,9 +5,10 @@
 #include "base/buf.h"
 #include "base/pool.h"
 
-/* Same scheme, host and port as the site (any port on loopback), a literal loopback address, or a match of the comma
- * separated globs ('*' stops at '.' and '/', '**' does not, '?', [a-z], {a,b}); the fragment is ignored. Numeric and
- * other literal addresses are refused, as is anything with control characters, spaces or backslashes. */
+/* Same scheme, host and port as the site (any port on loopback), a literal loopback address, or a match of
+ * the comma separated globs ('*' stops at '.' and '/', '**' does not, '?', [a-z], {a,b}); the fragment is
+ * ignored. Numeric and other literal addresses are refused, as is anything with control characters, spaces or
+ * backslashes. */
 bool redirect_is_allowed(pool_t *pool, str_t site_url, str_t allow_list, str_t url);
 
 /* Form encoding as Go's url.QueryEscape. */
@@ -19,7 +20,8 @@ typedef struct {
 } redirect_pair_t;
 str_t redirect_encode_pairs(pool_t *pool, const redirect_pair_t *pairs, size_t count);
 
-/* `url` without its fragment, with `query` added to its query (may be empty) and `fragment` behind '#' (may be empty). */
+/* `url` without its fragment, with `query` added to its query (may be empty) and `fragment` behind '#' (may
+ * be empty). */
 str_t redirect_build(pool_t *pool, str_t url, str_t query, str_t fragment);
 
 /* The host of a URL (for the TOTP issuer); null string when it is none. */

@@ -15,18 +15,23 @@ static bool is_address(pool_t *pool, str_t text)
     return inet_pton(AF_INET, address, bytes) == 1 || inet_pton(AF_INET6, address, bytes) == 1;
 }
 
-void auth_scope_init(auth_scope_t *scope, gateway_t *gateway, pool_t *pool, str_t client_addr, str_t user_agent)
+void auth_scope_init(auth_scope_t *scope, gateway_t *gateway, pool_t *pool, str_t client_addr,
+                     str_t user_agent)
 {
-    *scope = (auth_scope_t){.gateway = gateway, .config = gateway->config, .pool = pool, .user_agent = user_agent};
+    *scope =
+        (auth_scope_t){.gateway = gateway, .config = gateway->config, .pool = pool, .user_agent = user_agent};
     scope->client_addr = is_address(pool, client_addr) ? client_addr : STR_NULL;
 }
 
 err_t *auth_begin(auth_scope_t *scope)
 {
-    /* public and extensions follow auth so that triggers of applications find what they name without a schema. */
-    static const str_t SETTINGS[] = {{"search_path", 11}, {"auth, public, extensions", 24}, {"TimeZone", 8}, {"UTC", 3}};
+    /* public and extensions follow auth so that triggers of applications find what they name without a
+     * schema. */
+    static const str_t SETTINGS[] = {
+        {"search_path", 11}, {"auth, public, extensions", 24}, {"TimeZone", 8}, {"UTC", 3}};
     if (scope->gateway->internal_sessions == NULL)
-        return auth_error(scope->pool, 503, "unexpected_failure", "Auth is not available: no internal database login is configured");
+        return auth_error(scope->pool, 503, "unexpected_failure",
+                          "Auth is not available: no internal database login is configured");
     db_session_who_t who = {.role = STR("supabase_auth_admin"),
                             .claims_json = STR_NULL,
                             .settings = SETTINGS,
@@ -60,7 +65,9 @@ err_t *auth_error(pool_t *pool, uint16_t status, const char *code, const char *f
     va_start(args, format);
     str_t message = pool_vprintf(pool, format, args);
     va_end(args);
-    err_family_t family = status >= 500 ? ERR_FAMILY_DATABASE : status == 429 ? ERR_FAMILY_OVERLOAD : ERR_FAMILY_AUTH;
+    err_family_t family = status >= 500   ? ERR_FAMILY_DATABASE
+                          : status == 429 ? ERR_FAMILY_OVERLOAD
+                                          : ERR_FAMILY_AUTH;
     return err_make(pool, status, family, code, "%.*s", STR_ARG(message));
 }
 
@@ -87,7 +94,8 @@ err_t *auth_db_error(auth_scope_t *scope, err_t *err, const char *message)
             return err;
     }
     if (is_passing_trouble(err))
-        return auth_error(scope->pool, 503, "unexpected_failure", "The database is not available, try again in a moment");
+        return auth_error(scope->pool, 503, "unexpected_failure",
+                          "The database is not available, try again in a moment");
     observe(LOG_WARN, "auth_database_error", F_STR("code", err->code), F_STR("message", err->message));
     scope->pg_error = err;
     return auth_error(scope->pool, 500, "unexpected_failure", "%s", message);

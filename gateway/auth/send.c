@@ -12,7 +12,9 @@ str_t send_redirect(auth_call_t *call)
     if (redirect_is_allowed(call->pool, site, list, wanted))
         return wanted;
     str_t referer = api_task_header(call->task, "referer");
-    return redirect_is_allowed(call->pool, site, list, referer) ? referer : str_is_null(site) ? STR("") : site;
+    return redirect_is_allowed(call->pool, site, list, referer) ? referer
+           : str_is_null(site)                                  ? STR("")
+                                                                : site;
 }
 
 static mail_t mail_for(auth_call_t *call, const auth_user_t *user, mail_kind_t kind)
@@ -26,8 +28,8 @@ static mail_t mail_for(auth_call_t *call, const auth_user_t *user, mail_kind_t k
 }
 
 /* Makes a code for `address`, stores it as `kind` and puts code and hash into the mail. */
-static err_t *issue_code(auth_call_t *call, const auth_user_t *user, one_time_kind_t kind, str_t address, bool is_pkce,
-                         mail_t *mail)
+static err_t *issue_code(auth_call_t *call, const auth_user_t *user, one_time_kind_t kind, str_t address,
+                         bool is_pkce, mail_t *mail)
 {
     mail->code = one_time_code(&call->scope);
     mail->token_hash = one_time_prefix(call->pool, one_time_hash(call->pool, address, mail->code), is_pkce);
@@ -51,7 +53,9 @@ err_t *send_recovery(auth_call_t *call, const auth_user_t *user, mail_kind_t kin
         err = issue_code(call, user, ONE_TIME_RECOVERY, user->email, is_pkce, &mail);
     if (err != NULL)
         return err;
-    return mail_send(call, &mail, kind == MAIL_RECOVERY ? "Error sending recovery email" : "Error sending magic link email");
+    return mail_send(call, &mail,
+                     kind == MAIL_RECOVERY ? "Error sending recovery email"
+                                           : "Error sending magic link email");
 }
 
 err_t *send_invite(auth_call_t *call, const auth_user_t *user)
@@ -59,7 +63,8 @@ err_t *send_invite(auth_call_t *call, const auth_user_t *user)
     mail_t mail = mail_for(call, user, MAIL_INVITE);
     err_t *err = issue_code(call, user, ONE_TIME_CONFIRMATION, user->email, false, &mail);
     if (err == NULL)
-        err = auth_query(&call->scope, STR("update auth.users set invited_at = now() where id = $1::uuid"), &user->id, 1, NULL);
+        err = auth_query(&call->scope, STR("update auth.users set invited_at = now() where id = $1::uuid"),
+                         &user->id, 1, NULL);
     return err != NULL ? err : mail_send(call, &mail, "Error sending invite email");
 }
 
@@ -67,7 +72,8 @@ err_t *send_email_change(auth_call_t *call, const auth_user_t *user, str_t new_e
 {
     const char *failure = "Error sending email change email";
     mail_t to_new = mail_for(call, user, MAIL_EMAIL_CHANGE), to_old = to_new;
-    bool asks_both = config_bool(call->scope.config, "GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED") && user->email.len > 0;
+    bool asks_both =
+        config_bool(call->scope.config, "GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED") && user->email.len > 0;
     to_new.to = to_new.new_email = to_old.new_email = new_email;
     err_t *err = one_time_check_frequency(&call->scope, user->email_change_sent_ms);
     if (err == NULL)

@@ -36,13 +36,16 @@ err_t *auth_session_open(auth_scope_t *scope, auth_user_t *user, const char *met
         scope,
         STR("with s as (insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip) "
             "values ($1::uuid, $2::uuid, now(), now(), 'aal1', $3, $4::inet)), "
-            "r as (insert into auth.refresh_tokens (instance_id, token, user_id, revoked, session_id, created_at, updated_at) "
-            "values ('" AUTH_ZERO_UUID "', $5, $2::text, false, $1::uuid, now(), now())), "
-            "a as (insert into auth.mfa_amr_claims (id, session_id, authentication_method, created_at, updated_at) "
+            "r as (insert into auth.refresh_tokens (instance_id, token, user_id, revoked, session_id, "
+            "created_at, updated_at) "
+            "values ('" AUTH_ZERO_UUID "', $5, ($2::uuid)::text, false, $1::uuid, now(), now())), "
+            "a as (insert into auth.mfa_amr_claims (id, session_id, authentication_method, created_at, "
+            "updated_at) "
             "values (gen_random_uuid(), $1::uuid, $6, now(), now())) "
             "update auth.users u set last_sign_in_at = now(), updated_at = now() where id = $2::uuid "
             "returning " AUTH_SQL_TIME("u.last_sign_in_at")),
-        DB_PARAMS(out->session_id, user->id, scope->user_agent, scope->client_addr, out->refresh_token, str_from_c(method)),
+        DB_PARAMS(out->session_id, user->id, scope->user_agent, scope->client_addr, out->refresh_token,
+                  str_from_c(method)),
         &rows);
     if (err == NULL && rows.row_count == 1)
         user->last_sign_in_at = user->updated_at = db_value(&rows, 0, 0);
@@ -69,25 +72,30 @@ err_t *auth_session_read(auth_scope_t *scope, str_t session_id, auth_session_t *
 
 err_t *auth_session_add_method(auth_scope_t *scope, str_t session_id, const char *method)
 {
-    return auth_query(scope,
-                      STR("insert into auth.mfa_amr_claims (id, session_id, authentication_method, created_at, updated_at) "
-                          "values (gen_random_uuid(), $1::uuid, $2, now(), now()) on conflict (session_id, "
-                          "authentication_method) do update set updated_at = excluded.updated_at"),
-                      DB_PARAMS(session_id, str_from_c(method)), NULL);
+    return auth_query(
+        scope,
+        STR("insert into auth.mfa_amr_claims (id, session_id, authentication_method, created_at, updated_at) "
+            "values (gen_random_uuid(), $1::uuid, $2, now(), now()) on conflict (session_id, "
+            "authentication_method) do update set updated_at = excluded.updated_at"),
+        DB_PARAMS(session_id, str_from_c(method)), NULL);
 }
 
-err_t *auth_refresh_token_insert(auth_scope_t *scope, str_t user_id, str_t session_id, str_t parent, str_t *token)
+err_t *auth_refresh_token_insert(auth_scope_t *scope, str_t user_id, str_t session_id, str_t parent,
+                                 str_t *token)
 {
     *token = make_refresh_token(scope->pool);
     err_t *err = NULL;
     if (!str_is_null(parent))
-        err = auth_query(scope, STR("update auth.refresh_tokens set revoked = true, updated_at = now() where token = $1"),
-                         &parent, 1, NULL);
+        err = auth_query(
+            scope, STR("update auth.refresh_tokens set revoked = true, updated_at = now() where token = $1"),
+            &parent, 1, NULL);
     if (err == NULL)
-        err = auth_query(scope,
-                         STR("insert into auth.refresh_tokens (instance_id, token, user_id, revoked, parent, session_id, "
-                             "created_at, updated_at) values ('" AUTH_ZERO_UUID "', $1, $2, false, $3, $4::uuid, now(), now())"),
-                         DB_PARAMS(*token, user_id, parent, session_id), NULL);
+        err = auth_query(
+            scope,
+            STR("insert into auth.refresh_tokens (instance_id, token, user_id, revoked, parent, session_id, "
+                "created_at, updated_at) values ('" AUTH_ZERO_UUID
+                "', $1, $2, false, $3, $4::uuid, now(), now())"),
+            DB_PARAMS(*token, user_id, parent, session_id), NULL);
     return err;
 }
 
@@ -102,8 +110,8 @@ static str_t issuer_of(auth_scope_t *scope)
     return pool_concat(scope->pool, 2, external, STR("/auth/v1"));
 }
 
-static str_t make_claims(auth_scope_t *scope, const auth_user_t *user, const auth_session_t *session, int64_t issued_at,
-                         int64_t expires_at)
+static str_t make_claims(auth_scope_t *scope, const auth_user_t *user, const auth_session_t *session,
+                         int64_t issued_at, int64_t expires_at)
 {
     buf_t out;
     emit_t emit;
@@ -130,8 +138,8 @@ static str_t make_claims(auth_scope_t *scope, const auth_user_t *user, const aut
     return buf_str(&out);
 }
 
-err_t *auth_session_json(auth_scope_t *scope, const auth_user_t *user, auth_session_t *session, str_t weak_password,
-                         str_t *json)
+err_t *auth_session_json(auth_scope_t *scope, const auth_user_t *user, auth_session_t *session,
+                         str_t weak_password, str_t *json)
 {
     buf_t out;
     emit_t emit;
@@ -166,6 +174,7 @@ err_t *auth_session_start(auth_scope_t *scope, auth_user_t *user, const char *me
 
 str_t auth_session_cookie(pool_t *pool, str_t access_token, int64_t max_age, bool is_secure)
 {
-    return pool_printf(pool, AUTH_SESSION_COOKIE "=%.*s; Path=/executor/v1/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
-                       STR_ARG(access_token), (long long)max_age, is_secure ? "; Secure" : "");
+    return pool_printf(
+        pool, AUTH_SESSION_COOKIE "=%.*s; Path=/executor/v1/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+        STR_ARG(access_token), (long long)max_age, is_secure ? "; Secure" : "");
 }

@@ -17,20 +17,21 @@
 /* What a session's access token says about how the user came in. */
 typedef struct {
     str_t session_id, refresh_token;
-    str_t aal; /* "aal1" or "aal2" */
-    str_t amr; /* JSON array, newest first */
+    str_t aal;          /* "aal1" or "aal2" */
+    str_t amr;          /* JSON array, newest first */
     str_t access_token; /* set by auth_session_json, as is: */
     int64_t expires_at;
 } auth_session_t;
 
-/* New session, refresh token and amr claim of `method` ("password", "otp", ...), users.last_sign_in_at; the user must
- * exist and may be out of date afterwards except for last_sign_in_at. */
-err_t *auth_session_open(auth_scope_t *scope, auth_user_t *user, const char *method, auth_session_t *out) MUST_CHECK;
+/* New session, refresh token and amr claim of `method` ("password", "otp", ...), users.last_sign_in_at; the
+ * user must exist and may be out of date afterwards except for last_sign_in_at. */
+err_t *auth_session_open(auth_scope_t *scope, auth_user_t *user, const char *method,
+                         auth_session_t *out) MUST_CHECK;
 
-/* The Session object of the answer: access token signed with the gateway's key, expires_in, user. `weak_password` is
- * a JSON object or the null string. Error 500 when no key can sign. */
-err_t *auth_session_json(auth_scope_t *scope, const auth_user_t *user, auth_session_t *session, str_t weak_password,
-                         str_t *json) MUST_CHECK;
+/* The Session object of the answer: access token signed with the gateway's key, expires_in, user.
+ * `weak_password` is a JSON object or the null string. Error 500 when no key can sign. */
+err_t *auth_session_json(auth_scope_t *scope, const auth_user_t *user, auth_session_t *session,
+                         str_t weak_password, str_t *json) MUST_CHECK;
 
 /* Both in one: the usual end of a sign-in. */
 err_t *auth_session_start(auth_scope_t *scope, auth_user_t *user, const char *method, str_t *json) MUST_CHECK;
@@ -42,11 +43,14 @@ err_t *auth_session_read(auth_scope_t *scope, str_t session_id, auth_session_t *
 err_t *auth_session_add_method(auth_scope_t *scope, str_t session_id, const char *method) MUST_CHECK;
 
 /* A fresh token in the session's family; the parent is revoked (null string: the first token). */
-err_t *auth_refresh_token_insert(auth_scope_t *scope, str_t user_id, str_t session_id, str_t parent, str_t *token) MUST_CHECK;
+err_t *auth_refresh_token_insert(auth_scope_t *scope, str_t user_id, str_t session_id, str_t parent,
+                                 str_t *token) MUST_CHECK;
 
-/* The refresh grant: rotation, reuse window, detection of stolen tokens. Commits or rolls back by itself, the detection
- * included. Serialised on the family by a row lock; a lock that cannot be had in time is 503, never 409. */
-err_t *auth_session_refresh(auth_scope_t *scope, str_t refresh_token, auth_session_t *session, str_t *json) MUST_CHECK;
+/* The refresh grant: rotation, reuse window, detection of stolen tokens. Commits or rolls back by itself, the
+ * detection included. Serialised on the family by a row lock; a lock that cannot be had in time is 503, never
+ * 409. */
+err_t *auth_session_refresh(auth_scope_t *scope, str_t refresh_token, auth_session_t *session,
+                            str_t *json) MUST_CHECK;
 
 /* Set-Cookie value for an access token; an empty token clears it. */
 str_t auth_session_cookie(pool_t *pool, str_t access_token, int64_t max_age, bool is_secure);

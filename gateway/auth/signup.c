@@ -14,13 +14,14 @@ static str_t data_text(auth_call_t *call, const json_t *data)
     return data == NULL ? STR("{}") : read_json_dump(call->pool, data);
 }
 
-/* The identity's data: subject, address and two flags, then the members of `data` that collide with none of them. */
+/* The identity's data: subject, address and two flags, then the members of `data` that collide with none of
+ * them. */
 static json_t *make_identity_data(str_t user_id, str_t email, const json_t *data, bool with_nulls)
 {
     const char *key;
     json_t *value;
-    json_t *out = json_pack("{s:s%, s:s%, s:b, s:b}", "sub", user_id.base, user_id.len, "email", email.base, email.len,
-                            "email_verified", 0, "phone_verified", 0);
+    json_t *out = json_pack("{s:s%, s:s%, s:b, s:b}", "sub", user_id.base, user_id.len, "email", email.base,
+                            email.len, "email_verified", 0, "phone_verified", 0);
     json_object_foreach((json_t *)data, key, value)
     {
         if (json_object_get(out, key) == NULL && (with_nulls || !json_is_null(value)))
@@ -33,7 +34,8 @@ static err_t *insert_identity(auth_call_t *call, const auth_user_t *user, const 
 {
     json_t *identity = make_identity_data(user->id, user->email, is_self ? data : NULL, false);
     json_t *metadata = make_identity_data(user->id, user->email, data, true);
-    err_t *err = auth_identity_insert(&call->scope, user->id, STR("email"), read_json_dump(call->pool, identity));
+    err_t *err =
+        auth_identity_insert(&call->scope, user->id, STR("email"), read_json_dump(call->pool, identity));
     if (err == NULL && is_self) /* nulls in `data` take their keys away */
         err = auth_user_merge_metadata(&call->scope, user->id, "raw_user_meta_data", metadata);
     json_decref(identity);
@@ -41,7 +43,8 @@ static err_t *insert_identity(auth_call_t *call, const auth_user_t *user, const 
     return err;
 }
 
-err_t *signup_insert(auth_call_t *call, str_t email, str_t hash, const json_t *data, bool is_self, auth_user_t **out)
+err_t *signup_insert(auth_call_t *call, str_t email, str_t hash, const json_t *data, bool is_self,
+                     auth_user_t **out)
 {
     auth_new_user_t fresh = {.id = STR_NULL,
                              .email = email,
@@ -60,7 +63,8 @@ err_t *signup_insert(auth_call_t *call, str_t email, str_t hash, const json_t *d
 static err_t *mail_confirmation(auth_call_t *call, const signup_t *params, auth_user_t **user)
 {
     auth_actor_t actor = auth_actor_of(call->pool, *user);
-    err_t *err = auth_audit(&call->scope, &actor, "user_confirmation_requested", auth_trait(call->pool, "provider", STR("email")));
+    err_t *err = auth_audit(&call->scope, &actor, "user_confirmation_requested",
+                            auth_trait(call->pool, "provider", STR("email")));
     if (err == NULL)
         err = flow_create(call, &params->flow, (*user)->id, "email", "email/signup");
     if (err == NULL)
@@ -71,7 +75,8 @@ static err_t *mail_confirmation(auth_call_t *call, const signup_t *params, auth_
 static err_t *confirm_at_once(auth_call_t *call, auth_user_t **user)
 {
     auth_actor_t actor = auth_actor_of(call->pool, *user);
-    err_t *err = auth_audit(&call->scope, &actor, "user_signedup", auth_trait(call->pool, "provider", STR("email")));
+    err_t *err =
+        auth_audit(&call->scope, &actor, "user_signedup", auth_trait(call->pool, "provider", STR("email")));
     if (err == NULL)
         err = auth_user_confirm_email(&call->scope, (*user)->id);
     return err != NULL ? err : auth_user_reload(&call->scope, user);
@@ -84,15 +89,17 @@ static err_t *finish(auth_call_t *call, const signup_t *params, auth_user_t **us
     return err != NULL ? err : auth_commit(&call->scope);
 }
 
-/* The address has an account. Unconfirmed and not autoconfirmed: the mail goes out again, nothing else changes.
- * Autoconfirmed: only who knows the password gets on with it (GoTrue hands out a session to anybody). */
+/* The address has an account. Unconfirmed and not autoconfirmed: the mail goes out again, nothing else
+ * changes. Autoconfirmed: only who knows the password gets on with it (GoTrue hands out a session to
+ * anybody). */
 static err_t *meet_existing(auth_call_t *call, const signup_t *params, auth_user_t **user, bool *is_taken)
 {
     bool is_autoconfirmed = config_bool(call->scope.config, "GOTRUE_MAILER_AUTOCONFIRM");
     *is_taken = auth_user_is_confirmed(*user);
     if (*is_taken || is_autoconfirmed) {
         auth_rollback(&call->scope);
-        bool knows_password = password_verify(call->pool, params->password, (*user)->encrypted_password, NULL);
+        bool knows_password =
+            password_verify(call->pool, params->password, (*user)->encrypted_password, NULL);
         *is_taken = *is_taken || !knows_password;
         err_t *err = auth_begin(&call->scope);
         if (err != NULL)
@@ -101,7 +108,8 @@ static err_t *meet_existing(auth_call_t *call, const signup_t *params, auth_user
     if (!*is_taken)
         return finish(call, params, user);
     auth_actor_t actor = auth_actor_of(call->pool, *user);
-    err_t *err = auth_audit(&call->scope, &actor, "user_repeated_signup", auth_trait(call->pool, "provider", STR("email")));
+    err_t *err = auth_audit(&call->scope, &actor, "user_repeated_signup",
+                            auth_trait(call->pool, "provider", STR("email")));
     return err != NULL ? err : auth_commit(&call->scope);
 }
 
@@ -117,7 +125,8 @@ static err_t *create(auth_call_t *call, const signup_t *params, auth_user_t **us
     if (err == NULL)
         return finish(call, params, user);
     auth_rollback(&call->scope);
-    *is_taken = str_eq(err->code, STR("23505")) && str_find(err->message, STR("users_email_partial_key"), 0) != SIZE_MAX;
+    *is_taken = str_eq(err->code, STR("23505")) &&
+                str_find(err->message, STR("users_email_partial_key"), 0) != SIZE_MAX;
     return *is_taken ? NULL : auth_db_error(&call->scope, err, "Database error saving new user");
 }
 
@@ -127,8 +136,8 @@ err_t *signup_run(auth_call_t *call, const signup_t *params, auth_user_t **user,
     *is_taken = false;
     err_t *err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY, DB_PARAMS(params->email, call_audience(call), STR("")), false,
-                             user);
+        err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY,
+                             DB_PARAMS(params->email, call_audience(call), STR("")), false, user);
     if (err != NULL)
         return auth_db_error(&call->scope, err, "Database error finding user");
     return *user != NULL ? meet_existing(call, params, user, is_taken) : create(call, params, user, is_taken);
@@ -209,7 +218,8 @@ static err_t *sign_up_anonymously(auth_call_t *call)
     if (err == NULL)
         err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_db_error(&call->scope, auth_user_insert(&call->scope, &fresh, str_is_null(role) ? STR("") : role, &user),
+        err = auth_db_error(&call->scope,
+                            auth_user_insert(&call->scope, &fresh, str_is_null(role) ? STR("") : role, &user),
                             "Database error creating anonymous user");
     if (err == NULL)
         err = auth_session_open(&call->scope, user, "anonymous", &session);

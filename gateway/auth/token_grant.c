@@ -19,12 +19,15 @@ typedef struct {
 static err_t *read_login(auth_call_t *call, login_t *out)
 {
     const config_t *config = call->scope.config;
-    *out = (login_t){.email = call_str(call, "email"), .phone = call_str(call, "phone"), .password = call_str(call, "password")};
+    *out = (login_t){.email = call_str(call, "email"),
+                     .phone = call_str(call, "phone"),
+                     .password = call_str(call, "password")};
     err_t *err = call_body_error(call);
     if (err != NULL)
         return err;
     if (out->email.len > 0 && out->phone.len > 0)
-        return call_error(call, 400, "validation_failed", "Only an email address or phone number should be provided on login.");
+        return call_error(call, 400, "validation_failed",
+                          "Only an email address or phone number should be provided on login.");
     if (out->email.len == 0 && out->phone.len == 0)
         return call_error(call, 400, "validation_failed", "missing email or phone");
     out->provider = out->email.len > 0 ? "email" : "phone";
@@ -38,11 +41,12 @@ static err_t *read_login(auth_call_t *call, login_t *out)
 static err_t *find_login(auth_call_t *call, const login_t *login, auth_user_t **user)
 {
     bool is_email = login->email.len > 0;
-    str_t address = is_email ? address_lower(call->pool, login->email) : address_plain_phone(call->pool, login->phone);
+    str_t address =
+        is_email ? address_lower(call->pool, login->email) : address_plain_phone(call->pool, login->phone);
     err_t *err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_user_find(&call->scope, is_email ? AUTH_BY_EMAIL : AUTH_BY_PHONE, DB_PARAMS(address, call_audience(call)),
-                             false, user);
+        err = auth_user_find(&call->scope, is_email ? AUTH_BY_EMAIL : AUTH_BY_PHONE,
+                             DB_PARAMS(address, call_audience(call)), false, user);
     auth_rollback(&call->scope); /* no connection in hand while hashing */
     return auth_db_error(&call->scope, err, "Database error querying schema");
 }
@@ -58,7 +62,8 @@ static err_t *check_password(auth_call_t *call, const login_t *login, const auth
         return call_error(call, 400, "user_banned", "User is banned");
     bool is_right = password_verify(call->pool, login->password, user->encrypted_password, &is_known);
     if (!is_known)
-        return call_error(call, 500, "unexpected_failure", "The stored password has a format that is not supported");
+        return call_error(call, 500, "unexpected_failure",
+                          "The stored password has a format that is not supported");
     if (!is_right)
         return refuse_login(call);
     if (login->email.len > 0 && !auth_user_is_confirmed(user))
@@ -93,7 +98,8 @@ static err_t *open_session(auth_call_t *call, const login_t *login, auth_user_t 
     auth_actor_t actor = auth_actor_of(call->pool, user);
     err_t *err = auth_begin(&call->scope);
     if (err == NULL)
-        err = auth_audit(&call->scope, &actor, "login", auth_trait(call->pool, "provider", str_from_c(login->provider)));
+        err = auth_audit(&call->scope, &actor, "login",
+                         auth_trait(call->pool, "provider", str_from_c(login->provider)));
     if (err == NULL)
         err = auth_session_open(&call->scope, user, "password", &session);
     if (err == NULL)
@@ -128,7 +134,8 @@ static bool is_plausible(pool_t *pool, str_t token)
     if (token.len > 12)
         return crypt_unbase64(pool, token, &decoded);
     for (size_t i = 0; i < token.len; i++)
-        if (!((token.base[i] >= 'a' && token.base[i] <= 'z') || (token.base[i] >= '0' && token.base[i] <= '9')))
+        if (!((token.base[i] >= 'a' && token.base[i] <= 'z') ||
+              (token.base[i] >= '0' && token.base[i] <= '9')))
             return false;
     return true;
 }
@@ -153,7 +160,8 @@ err_t *token_endpoint(auth_call_t *call)
 {
     str_t grant = call_param(call, "grant_type");
     bool is_refresh = str_eq(grant, STR("refresh_token"));
-    /* A refused refresh ends the client's session, so this grant is not limited by an address that many may share. */
+    /* A refused refresh ends the client's session, so this grant is not limited by an address that many may
+     * share. */
     err_t *err = is_refresh ? NULL : call_limit(call, AUTH_LIMIT_TOKEN);
     if (err != NULL)
         return err;

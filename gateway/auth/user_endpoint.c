@@ -80,15 +80,18 @@ static err_t *check_email_is_free(auth_call_t *call, const change_t *change)
     err_t *err = auth_user_find(&call->scope, AUTH_BY_EMAIL_IDENTITY,
                                 DB_PARAMS(change->email, call_audience(call), call->user->id), false, &other);
     if (err == NULL && other != NULL)
-        err = call_error(call, 422, "email_exists", "A user with this email address has already been registered");
+        err = call_error(call, 422, "email_exists",
+                         "A user with this email address has already been registered");
     return err;
 }
 
 static err_t *check_nonce(auth_call_t *call, const change_t *change)
 {
     const auth_user_t *user = call->user;
-    bool is_recent = !str_is_null(call->session_id) && clock_unix_ms() <= call->session_created_ms + RECENT_SIGN_IN_MS;
-    if (!config_bool(call->scope.config, "GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION") || is_recent)
+    bool is_recent =
+        !str_is_null(call->session_id) && clock_unix_ms() <= call->session_created_ms + RECENT_SIGN_IN_MS;
+    if (!config_bool(call->scope.config, "GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION") ||
+        is_recent)
         return NULL;
     if (change->nonce.len == 0)
         return call_error(call, 400, "reauthentication_needed", "Password update requires reauthentication");
@@ -108,10 +111,11 @@ static err_t *is_recovery_session(auth_call_t *call, bool *out)
     *out = false;
     if (str_is_null(call->session_id))
         return NULL;
-    err_t *err = auth_query(&call->scope,
-                            STR("select from auth.mfa_amr_claims where session_id = $1::uuid and authentication_method in "
-                                "('otp', 'magiclink', 'recovery') limit 1"),
-                            &call->session_id, 1, &rows);
+    err_t *err = auth_query(
+        &call->scope,
+        STR("select from auth.mfa_amr_claims where session_id = $1::uuid and authentication_method in "
+            "('otp', 'magiclink', 'recovery') limit 1"),
+        &call->session_id, 1, &rows);
     *out = err == NULL && rows.row_count > 0;
     return err;
 }
@@ -121,16 +125,20 @@ static err_t *check_current_password(auth_call_t *call, const change_t *change, 
     str_t stored = call->user->encrypted_password;
     if (stored.len == 0)
         return NULL;
-    if (config_bool(call->scope.config, "GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_CURRENT_PASSWORD") && !is_recovery) {
+    if (config_bool(call->scope.config, "GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_CURRENT_PASSWORD") &&
+        !is_recovery) {
         if (change->current_password.len == 0)
-            return call_error(call, 400, "current_password_required", "Current password required when setting new password.");
+            return call_error(call, 400, "current_password_required",
+                              "Current password required when setting new password.");
         if (!password_verify(call->pool, change->current_password, stored, NULL)) {
             call_count_guess(call);
-            return call_error(call, 400, "current_password_invalid", "Current password required when setting new password.");
+            return call_error(call, 400, "current_password_invalid",
+                              "Current password required when setting new password.");
         }
     }
     if (password_verify(call->pool, change->password, stored, NULL))
-        return call_error(call, 422, "same_password", "New password should be different from the old password.");
+        return call_error(call, 422, "same_password",
+                          "New password should be different from the old password.");
     return NULL;
 }
 

@@ -4,20 +4,126 @@
 
 #include <stddef.h>
 
-#define JSON_IDENTITIES                                                                                                \
-    "(select coalesce(jsonb_agg(jsonb_build_object('identity_id', i.id, 'id', i.provider_id, 'user_id', i.user_id, "   \
-    "'identity_data', i.identity_data, 'provider', i.provider, 'last_sign_in_at', " AUTH_SQL_TIME("i.last_sign_in_at") \
-    ", 'created_at', " AUTH_SQL_TIME("i.created_at") ", 'updated_at', " AUTH_SQL_TIME("i.updated_at")                  \
-    ") || case when coalesce(i.email, '') = '' then '{}'::jsonb else jsonb_build_object('email', i.email) end "        \
-    "order by i.created_at, i.id), '[]') from auth.identities i where i.user_id = u.id)"
+#define JSON_IDENTITIES                                                                                      \
+    "(select coalesce(jsonb_agg(jsonb_build_object('identity_id', i.id, 'id', i.provider_id, 'user_id', "    \
+    "i.user_id, "                                                                                            \
+    "'identity_data', i.identity_data, 'provider', i.provider, 'last_sign_in_at', " AUTH_SQL_TIME(           \
+        "i.last_sign_in_at") ", 'created_at', " AUTH_SQL_TIME("i.created_at") ", "                           \
+                                                                              "'updated_at',"                \
+                                                                              " " AUTH_SQL_TIME("i.updated_" \
+                                                                                                "at") ") "   \
+                                                                                                      "|| "  \
+                                                                                                      "case" \
+                                                                                                      " whe" \
+                                                                                                      "n "   \
+                                                                                                      "coal" \
+                                                                                                      "esce" \
+                                                                                                      "(i."  \
+                                                                                                      "emai" \
+                                                                                                      "l, "  \
+                                                                                                      "'') " \
+                                                                                                      "= "   \
+                                                                                                      "'' "  \
+                                                                                                      "then" \
+                                                                                                      " '{}" \
+                                                                                                      "'::"  \
+                                                                                                      "json" \
+                                                                                                      "b "   \
+                                                                                                      "else" \
+                                                                                                      " jso" \
+                                                                                                      "nb_"  \
+                                                                                                      "buil" \
+                                                                                                      "d_"   \
+                                                                                                      "obje" \
+                                                                                                      "ct('" \
+                                                                                                      "emai" \
+                                                                                                      "l', " \
+                                                                                                      "i."   \
+                                                                                                      "emai" \
+                                                                                                      "l) "  \
+                                                                                                      "end " \
+                                                                                                      "orde" \
+                                                                                                      "r "   \
+                                                                                                      "by "  \
+                                                                                                      "i."   \
+                                                                                                      "crea" \
+                                                                                                      "ted_" \
+                                                                                                      "at, " \
+                                                                                                      "i."   \
+                                                                                                      "id)," \
+                                                                                                      " '[]" \
+                                                                                                      "') "  \
+                                                                                                      "from" \
+                                                                                                      " aut" \
+                                                                                                      "h."   \
+                                                                                                      "iden" \
+                                                                                                      "titi" \
+                                                                                                      "es "  \
+                                                                                                      "i "   \
+                                                                                                      "wher" \
+                                                                                                      "e "   \
+                                                                                                      "i."   \
+                                                                                                      "user" \
+                                                                                                      "_id " \
+                                                                                                      "= "   \
+                                                                                                      "u."   \
+                                                                                                      "id)"
 
-#define JSON_FACTORS                                                                                                   \
-    "(select coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'created_at', " AUTH_SQL_TIME("f.created_at")           \
-    ", 'updated_at', " AUTH_SQL_TIME("f.updated_at") ", 'status', f.status, 'factor_type', f.factor_type, "            \
-    "'phone', coalesce(f.phone, ''), 'last_challenged_at', " AUTH_SQL_TIME("f.last_challenged_at")                     \
-    ") || case when coalesce(f.friendly_name, '') = '' then '{}'::jsonb "                                              \
-    "else jsonb_build_object('friendly_name', f.friendly_name) end order by f.created_at), '[]') "                     \
-    "from auth.mfa_factors f where f.user_id = u.id)"
+#define JSON_FACTORS                                                                                         \
+    "(select coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'created_at', " AUTH_SQL_TIME(                \
+        "f.created_at") ", 'updated_at', " AUTH_SQL_TIME("f.updated_at") ", 'status', f.status, "            \
+                                                                         "'factor_type', f.factor_type, "    \
+                                                                         "'phone', coalesce(f.phone, ''), "  \
+                                                                         "'last_challenged_at',"             \
+                                                                         " " AUTH_SQL_TIME(                  \
+                                                                             "f.last_challenged_at") ") || " \
+                                                                                                     "case " \
+                                                                                                     "when " \
+                                                                                                     "coale" \
+                                                                                                     "sce("  \
+                                                                                                     "f."    \
+                                                                                                     "frien" \
+                                                                                                     "dly_"  \
+                                                                                                     "name," \
+                                                                                                     " '') " \
+                                                                                                     "= '' " \
+                                                                                                     "then " \
+                                                                                                     "'{}':" \
+                                                                                                     ":json" \
+                                                                                                     "b "    \
+                                                                                                     "else " \
+                                                                                                     "jsonb" \
+                                                                                                     "_buil" \
+                                                                                                     "d_"    \
+                                                                                                     "objec" \
+                                                                                                     "t('"   \
+                                                                                                     "frien" \
+                                                                                                     "dly_"  \
+                                                                                                     "name'" \
+                                                                                                     ", "    \
+                                                                                                     "f."    \
+                                                                                                     "frien" \
+                                                                                                     "dly_"  \
+                                                                                                     "name)" \
+                                                                                                     " end " \
+                                                                                                     "order" \
+                                                                                                     " by "  \
+                                                                                                     "f."    \
+                                                                                                     "creat" \
+                                                                                                     "ed_"   \
+                                                                                                     "at), " \
+                                                                                                     "'[]')" \
+                                                                                                     " "     \
+                                                                                                     "from " \
+                                                                                                     "auth." \
+                                                                                                     "mfa_"  \
+                                                                                                     "facto" \
+                                                                                                     "rs f " \
+                                                                                                     "where" \
+                                                                                                     " f."   \
+                                                                                                     "user_" \
+                                                                                                     "id = " \
+                                                                                                     "u.id)"
 
 #define EPOCH_MS(column) "(extract(epoch from " column ") * 1000)::bigint"
 
@@ -29,8 +135,14 @@ typedef struct {
     const char *sql;
 } field_t;
 
-#define TEXT(member, sql) {FIELD_TEXT, offsetof(auth_user_t, member), sql}
-#define TIME(member) {FIELD_TEXT, offsetof(auth_user_t, member), AUTH_SQL_TIME("u." #member)}
+#define TEXT(member, sql)                                                                                    \
+    {                                                                                                        \
+        FIELD_TEXT, offsetof(auth_user_t, member), sql                                                       \
+    }
+#define TIME(member)                                                                                         \
+    {                                                                                                        \
+        FIELD_TEXT, offsetof(auth_user_t, member), AUTH_SQL_TIME("u." #member)                               \
+    }
 
 static const field_t FIELDS[] = {
     TEXT(id, "u.id"),
@@ -79,17 +191,21 @@ static const field_t FIELDS[] = {
 #define FIELD_COUNT (sizeof(FIELDS) / sizeof(FIELDS[0]))
 #define LIST_FIELD_COUNT (FIELD_COUNT - 2)
 
-#define TOKEN_LOOKUP(types)                                                                                            \
-    "u.id = (select t.user_id from auth.one_time_tokens t where t.token_hash in ($1, 'pkce_' || $1) and t.token_type " \
+#define TOKEN_LOOKUP(types)                                                                                  \
+    "u.id = (select t.user_id from auth.one_time_tokens t where t.token_hash in ($1, 'pkce_' || $1) and "    \
+    "t.token_type "                                                                                          \
     "in (" types ") limit 1)"
 
 static const char *const WHERE[] = {
     [AUTH_BY_ID] = "u.id = $1::uuid",
-    [AUTH_BY_EMAIL] = "u.instance_id = '" AUTH_ZERO_UUID "' and lower(u.email) = $1 and u.aud = $2 and not u.is_sso_user",
-    [AUTH_BY_PHONE] = "u.instance_id = '" AUTH_ZERO_UUID "' and u.phone = $1 and u.aud = $2 and not u.is_sso_user",
+    [AUTH_BY_EMAIL] =
+        "u.instance_id = '" AUTH_ZERO_UUID "' and lower(u.email) = $1 and u.aud = $2 and not u.is_sso_user",
+    [AUTH_BY_PHONE] =
+        "u.instance_id = '" AUTH_ZERO_UUID "' and u.phone = $1 and u.aud = $2 and not u.is_sso_user",
     [AUTH_BY_EMAIL_IDENTITY] =
         "u.aud = $2 and u.id::text <> $3 and not u.is_sso_user and (lower(u.email) = $1 or u.id in "
-        "(select i.user_id from auth.identities i where i.email = $1 and i.provider not like 'sso:%')) limit 1",
+        "(select i.user_id from auth.identities i where i.email = $1 and i.provider not like 'sso:%')) limit "
+        "1",
     [AUTH_BY_CONFIRMATION] = TOKEN_LOOKUP("'confirmation_token'"),
     [AUTH_BY_RECOVERY] = TOKEN_LOOKUP("'recovery_token'"),
     [AUTH_BY_CONFIRM_OR_RECOVER] = TOKEN_LOOKUP("'confirmation_token', 'recovery_token'"),
@@ -122,8 +238,8 @@ static auth_user_t *read_row(pool_t *pool, const db_rows_t *rows, size_t row, si
     return user;
 }
 
-err_t *auth_user_find(auth_scope_t *scope, auth_user_by_t by, const str_t *params, size_t count, bool for_update,
-                      auth_user_t **out)
+err_t *auth_user_find(auth_scope_t *scope, auth_user_by_t by, const str_t *params, size_t count,
+                      bool for_update, auth_user_t **out)
 {
     buf_t sql;
     db_rows_t rows;
@@ -201,14 +317,16 @@ str_t auth_user_json(pool_t *pool, const auth_user_t *user)
     return buf_str(&out);
 }
 
-#define LIST_WHERE                                                                                                     \
-    " from auth.users u where u.instance_id = '" AUTH_ZERO_UUID "' and u.aud = $1 and ($2 = '' or u.email like "       \
+#define LIST_WHERE                                                                                           \
+    " from auth.users u where u.instance_id = '" AUTH_ZERO_UUID                                              \
+    "' and u.aud = $1 and ($2 = '' or u.email like "                                                         \
     "'%' || $2 || '%' or (u.raw_user_meta_data ->> 'full_name') ilike '%' || $2 || '%')"
 
 static err_t *count_users(auth_scope_t *scope, const auth_user_page_t *page, int64_t *total)
 {
     db_rows_t rows;
-    err_t *err = auth_query(scope, STR("select count(*)" LIST_WHERE), DB_PARAMS(page->aud, page->filter), &rows);
+    err_t *err =
+        auth_query(scope, STR("select count(*)" LIST_WHERE), DB_PARAMS(page->aud, page->filter), &rows);
     if (err == NULL && !str_to_int64(db_value(&rows, 0, 0), total))
         err = err_bug(scope->pool, "count is no number");
     return err;

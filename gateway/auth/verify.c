@@ -11,8 +11,8 @@ static const struct {
     const char *name;
     verify_type_t type;
 } TYPES[] = {
-    {"email", TYPE_EMAIL},        {"signup", TYPE_SIGNUP},       {"invite", TYPE_SIGNUP},
-    {"recovery", TYPE_RECOVERY},  {"magiclink", TYPE_RECOVERY},  {"email_change", TYPE_EMAIL_CHANGE},
+    {"email", TYPE_EMAIL},       {"signup", TYPE_SIGNUP},      {"invite", TYPE_SIGNUP},
+    {"recovery", TYPE_RECOVERY}, {"magiclink", TYPE_RECOVERY}, {"email_change", TYPE_EMAIL_CHANGE},
 };
 
 static bool find_type(str_t name, verify_type_t *out)
@@ -29,7 +29,8 @@ static err_t *refuse(auth_call_t *call, const verify_t *verify)
 {
     call_count_guess(call);
     return call_error(call, 403, "otp_expired",
-                      verify->is_by_code ? "Token has expired or is invalid" : "Email link is invalid or has expired");
+                      verify->is_by_code ? "Token has expired or is invalid"
+                                         : "Email link is invalid or has expired");
 }
 
 static err_t *find_user(auth_call_t *call, const verify_t *verify, verify_type_t type, auth_user_t **user)
@@ -39,7 +40,8 @@ static err_t *find_user(auth_call_t *call, const verify_t *verify, verify_type_t
                                              [TYPE_RECOVERY] = AUTH_BY_RECOVERY,
                                              [TYPE_EMAIL_CHANGE] = AUTH_BY_EMAIL_CHANGE};
     if (verify->is_by_code && type != TYPE_EMAIL_CHANGE)
-        return auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(verify->email, call_audience(call)), true, user);
+        return auth_user_find(&call->scope, AUTH_BY_EMAIL, DB_PARAMS(verify->email, call_audience(call)),
+                              true, user);
     return auth_user_find(&call->scope, BY_HASH[type], &verify->token_hash, 1, true, user);
 }
 
@@ -48,8 +50,8 @@ static bool is_valid(const auth_call_t *call, str_t stored, int64_t sent_ms, con
     return one_time_is_fresh(&call->scope, sent_ms) && one_time_matches(stored, verify->token_hash);
 }
 
-/* Checks code and age; settles what "email" meant. A hash was already found in one_time_tokens, so there only the age
- * counts where the users column may hold another one of the pair. */
+/* Checks code and age; settles what "email" meant. A hash was already found in one_time_tokens, so there only
+ * the age counts where the users column may hold another one of the pair. */
 static bool check_code(auth_call_t *call, verify_t *verify, verify_type_t *type, const auth_user_t *user)
 {
     bool is_confirmation = is_valid(call, user->confirmation_token, user->confirmation_sent_ms, verify);
@@ -70,7 +72,8 @@ static bool check_code(auth_call_t *call, verify_t *verify, verify_type_t *type,
     return false;
 }
 
-/* Somebody who was invited gets a password that nobody knows, so that the account can have a new one set later. */
+/* Somebody who was invited gets a password that nobody knows, so that the account can have a new one set
+ * later. */
 static err_t *give_invited_password(auth_call_t *call, const auth_user_t *user)
 {
     if (auth_user_has_password(user) || str_is_null(user->invited_at))
@@ -85,14 +88,16 @@ static err_t *confirm_signup(auth_call_t *call, const auth_user_t *user)
     auth_actor_t actor = auth_actor_of(call->pool, user);
     err_t *err = give_invited_password(call, user);
     if (err == NULL)
-        err = auth_audit(&call->scope, &actor, "user_signedup", auth_trait(call->pool, "provider", STR("email")));
+        err = auth_audit(&call->scope, &actor, "user_signedup",
+                         auth_trait(call->pool, "provider", STR("email")));
     if (err == NULL)
         err = auth_user_confirm_email(&call->scope, user->id);
     if (err == NULL)
-        err = auth_query(&call->scope,
-                         STR("update auth.identities set identity_data = identity_data || '{\"email_verified\": true}', "
-                             "updated_at = now() where user_id = $1::uuid and email = lower($2)"),
-                         DB_PARAMS(user->id, user->email), NULL);
+        err = auth_query(
+            &call->scope,
+            STR("update auth.identities set identity_data = identity_data || '{\"email_verified\": true}', "
+                "updated_at = now() where user_id = $1::uuid and email = lower($2)"),
+            DB_PARAMS(user->id, user->email), NULL);
     return err;
 }
 
@@ -100,10 +105,11 @@ static err_t *confirm_recovery(auth_call_t *call, const auth_user_t *user)
 {
     auth_actor_t actor = auth_actor_of(call->pool, user);
     bool is_confirmed = auth_user_is_confirmed(user);
-    err_t *err = auth_query(&call->scope,
-                            STR("with gone as (delete from auth.one_time_tokens where user_id = $1::uuid) "
-                                "update auth.users set recovery_token = '', updated_at = now() where id = $1::uuid"),
-                            &user->id, 1, NULL);
+    err_t *err =
+        auth_query(&call->scope,
+                   STR("with gone as (delete from auth.one_time_tokens where user_id = $1::uuid) "
+                       "update auth.users set recovery_token = '', updated_at = now() where id = $1::uuid"),
+                   &user->id, 1, NULL);
     if (err == NULL)
         err = auth_audit(&call->scope, &actor, is_confirmed ? "login" : "user_signedup",
                          is_confirmed ? STR_NULL : auth_trait(call->pool, "provider", STR("email")));
@@ -118,25 +124,28 @@ static err_t *confirm_half(auth_call_t *call, const auth_user_t *user, const ver
     err_t *err = one_time_clear(&call->scope, user->id,
                                 is_current ? ONE_TIME_EMAIL_CHANGE_CURRENT : ONE_TIME_EMAIL_CHANGE_NEW);
     if (err == NULL)
-        err = auth_query(&call->scope, STR("update auth.users set email_change_confirm_status = 1 where id = $1::uuid"),
+        err = auth_query(&call->scope,
+                         STR("update auth.users set email_change_confirm_status = 1 where id = $1::uuid"),
                          &user->id, 1, NULL);
     return err;
 }
 
-static err_t *confirm_email_change(auth_call_t *call, const auth_user_t *user, const verify_t *verify, bool *is_half)
+static err_t *confirm_email_change(auth_call_t *call, const auth_user_t *user, const verify_t *verify,
+                                   bool *is_half)
 {
     const config_t *config = call->scope.config;
     auth_actor_t actor = auth_actor_of(call->pool, user);
     *is_half = !config_bool(config, "GOTRUE_MAILER_AUTOCONFIRM") &&
-               config_bool(config, "GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED") && user->email_change_status == 0 &&
-               user->email.len > 0;
+               config_bool(config, "GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED") &&
+               user->email_change_status == 0 && user->email.len > 0;
     if (*is_half)
         return confirm_half(call, user, verify);
     err_t *err = auth_audit(&call->scope, &actor, "user_modified", STR_NULL);
     return err != NULL ? err : email_change_apply(&call->scope, user, user->email_change);
 }
 
-static err_t *confirm(auth_call_t *call, const verify_t *verify, verify_type_t type, auth_user_t **user, bool *is_half)
+static err_t *confirm(auth_call_t *call, const verify_t *verify, verify_type_t type, auth_user_t **user,
+                      bool *is_half)
 {
     err_t *err = NULL;
     if (type == TYPE_SIGNUP)

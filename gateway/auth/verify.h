@@ -11,10 +11,12 @@ typedef struct {
     bool is_by_code;
 } verify_t;
 
-/* In the open transaction: finds the user, checks the code, does what its type means. `*is_half` is true (and the user
- * NULL) when only one of the two addresses of a secure change is confirmed yet. Errors: 403 otp_expired, user_banned. */
+/* In the open transaction: finds the user, checks the code, does what its type means. `*is_half` is true (and
+ * the user NULL) when only one of the two addresses of a secure change is confirmed yet. Errors: 403
+ * otp_expired, user_banned. */
 err_t *verify_run(auth_call_t *call, verify_t *verify, auth_user_t **user, bool *is_half) MUST_CHECK;
 
-#define VERIFY_HALF_MESSAGE "Confirmation link accepted. Please proceed to confirm link sent to the other email"
+#define VERIFY_HALF_MESSAGE                                                                                  \
+    "Confirmation link accepted. Please proceed to confirm link sent to the other email"
 
 #endif

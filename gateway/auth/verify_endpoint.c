@@ -20,7 +20,9 @@ static err_t *read_post(auth_call_t *call, verify_t *out)
         return call_error(call, 400, "validation_failed", "Verify requires either a token or a token hash");
     if (hash.len > 0) {
         bool has_more = email.len > 0 || phone.len > 0 || call_str(call, "redirect_to").len > 0;
-        return has_more ? call_error(call, 400, "validation_failed", "Only the token_hash and type should be provided") : NULL;
+        return has_more ? call_error(call, 400, "validation_failed",
+                                     "Only the token_hash and type should be provided")
+                        : NULL;
     }
     if ((email.len > 0) == (phone.len > 0))
         return call_error(call, 400, "validation_failed",
@@ -101,7 +103,8 @@ static void redirect_error(auth_call_t *call, const err_t *err, str_t target, bo
     pairs[count++] = (redirect_pair_t){STR("error_description"), err->message};
     str_t query = is_pkce ? redirect_encode_pairs(call->pool, pairs, count) : STR("");
     pairs[count++] = (redirect_pair_t){STR("sb"), STR("")};
-    see_other(call, redirect_build(call->pool, target, query, redirect_encode_pairs(call->pool, pairs, count)));
+    see_other(call,
+              redirect_build(call->pool, target, query, redirect_encode_pairs(call->pool, pairs, count)));
 }
 
 static void redirect_half(auth_call_t *call, str_t target, bool is_pkce)
@@ -111,7 +114,8 @@ static void redirect_half(auth_call_t *call, str_t target, bool is_pkce)
     see_other(call, redirect_build(call->pool, target, query, redirect_encode_pairs(call->pool, pairs, 2)));
 }
 
-static void redirect_session(auth_call_t *call, const auth_session_t *session, const verify_t *verify, str_t target)
+static void redirect_session(auth_call_t *call, const auth_session_t *session, const verify_t *verify,
+                             str_t target)
 {
     int64_t life = config_int(call->scope.config, "GOTRUE_JWT_EXP");
     const redirect_pair_t pairs[] = {
@@ -180,7 +184,8 @@ err_t *verify_get_endpoint(auth_call_t *call)
         redirect_half(call, target, outcome.is_pkce);
     else if (outcome.is_pkce)
         see_other(call, redirect_build(call->pool, target,
-                                       redirect_encode_pairs(call->pool, &(redirect_pair_t){STR("code"), outcome.code}, 1),
+                                       redirect_encode_pairs(
+                                           call->pool, &(redirect_pair_t){STR("code"), outcome.code}, 1),
                                        STR("")));
     else
         redirect_session(call, &outcome.session, &verify, target);

@@ -90,7 +90,8 @@ static void append_headers(buf_t *out, pool_t *pool, const smtp_message_t *messa
     else
         append_encoded_words(out, pool, message->subject);
     size_t at = str_find_char(message->from_address, '@', 0);
-    buf_printf(out, "\r\nDate: %s\r\nMessage-ID: <%.*s%.*s>\r\nMIME-Version: 1.0\r\n", date, STR_ARG(rand_hex(pool, 16)),
+    buf_printf(out, "\r\nDate: %s\r\nMessage-ID: <%.*s%.*s>\r\nMIME-Version: 1.0\r\n", date,
+               STR_ARG(rand_hex(pool, 16)),
                STR_ARG(str_slice(message->from_address, at, message->from_address.len)));
 }
 
@@ -117,7 +118,8 @@ str_t smtp_build_message(pool_t *pool, const smtp_message_t *message)
     append_headers(&out, pool, message);
     if (!str_is_null(message->html) && !str_is_null(message->text)) {
         str_t boundary = rand_hex(pool, 16);
-        buf_printf(&out, "Content-Type: multipart/alternative; boundary=\"%s\"\r\n\r\n--%s\r\n", boundary.base, boundary.base);
+        buf_printf(&out, "Content-Type: multipart/alternative; boundary=\"%s\"\r\n\r\n--%s\r\n",
+                   boundary.base, boundary.base);
         append_part(&out, pool, "text/plain", message->text);
         buf_printf(&out, "--%s\r\n", boundary.base);
         append_part(&out, pool, "text/html", message->html);

@@ -44,8 +44,9 @@ static err_t *explain(pool_t *pool, CURLcode code, long answer)
     case CURLE_COULDNT_CONNECT:
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "connect", "The mail server cannot be reached");
     default:
-        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "refused", "The mail server refused the mail (%s, answer %ld)",
-                        curl_easy_strerror(code), answer);
+        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "refused",
+                        "The mail server refused the mail (%s, answer %ld)", curl_easy_strerror(code),
+                        answer);
     }
 }
 
@@ -69,7 +70,8 @@ static void set_server(CURL *curl, pool_t *pool, const smtp_server_t *server)
     curl_easy_setopt(curl, CURLOPT_USE_SSL, tls_level(server));
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(server->timeout_ms > 0 ? server->timeout_ms : TIMEOUT_DEFAULT_MS));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                     (long)(server->timeout_ms > 0 ? server->timeout_ms : TIMEOUT_DEFAULT_MS));
     if (server->is_tls_unverified) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -81,7 +83,8 @@ err_t *smtp_send(pool_t *pool, const smtp_server_t *server, const smtp_message_t
 {
     upload_t upload = {.rest = smtp_build_message(pool, message)};
     if (str_is_null(upload.rest))
-        return err_make(pool, 400, ERR_FAMILY_REQUEST, "invalid", "An address or the subject of the mail is not valid");
+        return err_make(pool, 400, ERR_FAMILY_REQUEST, "invalid",
+                        "An address or the subject of the mail is not valid");
     CURL *curl = curl_easy_init();
     struct curl_slist *recipients = NULL;
     long answer = 0;

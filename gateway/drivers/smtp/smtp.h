@@ -6,7 +6,7 @@
 #include "base/pool.h"
 
 typedef enum {
-    SMTP_TLS_AUTO,     /* port 465: TLS from the start; else STARTTLS, required as soon as there is a password */
+    SMTP_TLS_AUTO, /* port 465: TLS from the start; else STARTTLS, required as soon as there is a password */
     SMTP_TLS_REQUIRED, /* STARTTLS or nothing */
     SMTP_TLS_NONE
 } smtp_tls_t;
@@ -24,12 +24,12 @@ typedef struct {
     str_t from_address, from_name; /* name may be null */
     const str_t *to;               /* bare addresses */
     size_t to_count;
-    str_t subject;      /* UTF-8 */
-    str_t html, text;   /* either may be null; both: multipart/alternative */
+    str_t subject;    /* UTF-8 */
+    str_t html, text; /* either may be null; both: multipart/alternative */
 } smtp_message_t;
 
-/* Errors: family upstream. 502: code "refused" (the server said no), "connect", "tls" or "auth"; 504 "timeout"; 400
- * "invalid" when an address or the subject holds a line break or another control character. */
+/* Errors: family upstream. 502: code "refused" (the server said no), "connect", "tls" or "auth"; 504
+ * "timeout"; 400 "invalid" when an address or the subject holds a line break or another control character. */
 err_t *smtp_send(pool_t *pool, const smtp_server_t *server, const smtp_message_t *message) MUST_CHECK;
 
 /* The message as RFC 5322 text with CRLF line ends; null string when it is invalid (see smtp_send). */
