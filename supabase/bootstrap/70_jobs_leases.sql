@@ -15,7 +15,8 @@ create table if not exists basalt.job_leases (
     servers     text[] not null default '{}',
     is_changing boolean not null, -- the job changes these servers: no second such job at the same time
     claimed_at  timestamptz not null default now(),
-    expires_at  timestamptz not null
+    expires_at  timestamptz not null,
+    last_seq    bigint not null default 0 -- of the reports: one that comes twice counts once
 );
 
 -- What an executor was about to do, and what it has done, for whoever goes on after it.

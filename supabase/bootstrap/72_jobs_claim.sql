@@ -85,7 +85,7 @@ begin
     on conflict (job_id) do update
         set executor_id = excluded.executor_id, boot_id = excluded.boot_id, token = excluded.token,
             attempts = excluded.attempts, servers = excluded.servers, is_changing = excluded.is_changing,
-            claimed_at = excluded.claimed_at, expires_at = excluded.expires_at
+            claimed_at = excluded.claimed_at, expires_at = excluded.expires_at, last_seq = 0
     returning * into lease;
     perform set_config('basalt.job_writer', lease.token::text, true);
     update public.jobs j
@@ -96,6 +96,10 @@ begin
         insert into public.audit_logs (user_id, action, details)
         values (taken.created_by, 'job_started',
                 jsonb_build_object('job_id', taken.id, 'job_type', taken.job_type, 'executor_id', executor));
+    end if;
+    -- Passwords in details are stored encrypted; whoever carries the job out gets them in clear.
+    if to_regprocedure('public.reveal_job_secrets(jsonb)') is not null then
+        taken.details := public.reveal_job_secrets(taken.details);
     end if;
     return jsonb_build_object(
         'token', lease.token::text, 'attempts', lease.attempts, 'expires_at', lease.expires_at,

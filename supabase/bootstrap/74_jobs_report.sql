@@ -43,14 +43,14 @@ begin
 end
 $$;
 
--- Merges `patch` into details, drops the keys of `gone`, appends console lines and keeps the newest hundred.
+-- Drops the keys of `gone` from details, merges `patch`, appends console lines and keeps the newest hundred.
 create or replace function basalt.job_merge(details jsonb, patch jsonb, gone text[], lines jsonb) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 declare
     merged  jsonb := case when jsonb_typeof(details) = 'object' then details else '{}' end;
     console jsonb;
 begin
-    merged := (merged || coalesce(patch, '{}')) - coalesce(gone, '{}');
+    merged := (merged - coalesce(gone, '{}')) || coalesce(patch, '{}');
     if jsonb_typeof(lines) = 'array' and jsonb_array_length(lines) > 0 then
         console := case when jsonb_typeof(merged -> 'console_log') = 'array' then merged -> 'console_log' else '[]' end
                    || lines;
@@ -65,23 +65,30 @@ $$;
 
 -- tasks: [{task_id, server_id?, vcenter_host_id?, status?, progress?, log?}]; log is appended; a final task stays.
 create or replace function basalt.job_write_tasks(job uuid, tasks jsonb) returns void
-language sql security definer set search_path = '' as $$
-    insert into public.job_tasks as t
-           (id, job_id, server_id, vcenter_host_id, status, progress, log, started_at, completed_at)
-    select n.task_id, job, s.id, n.vcenter_host_id, coalesce(n.status, 'pending'),
-           least(greatest(coalesce(n.progress, 0), 0), 100), n.log,
-           case when n.status is not null and n.status <> 'pending' then now() end,
-           case when n.status in ('completed', 'failed', 'cancelled') then now() end
-      from jsonb_to_recordset(tasks) as n (
-               task_id uuid, server_id uuid, vcenter_host_id uuid, status public.job_status, progress integer, log text)
-      left join public.servers s on s.id = n.server_id
-    on conflict (id) do update
-        set status = case when t.status in ('completed', 'failed', 'cancelled') then t.status else excluded.status end,
-            progress = greatest(t.progress, excluded.progress),
-            log = nullif(concat_ws(E'\n', t.log, excluded.log), ''),
-            started_at = coalesce(t.started_at, excluded.started_at),
-            completed_at = coalesce(t.completed_at, excluded.completed_at)
-      where t.job_id = job
+language plpgsql security definer set search_path = '' as $$
+declare
+    n record;
+begin
+    for n in
+        select * from jsonb_to_recordset(tasks) as r (
+            task_id uuid, server_id uuid, vcenter_host_id uuid, status public.job_status, progress integer, log text)
+    loop
+        insert into public.job_tasks as t
+               (id, job_id, server_id, vcenter_host_id, status, progress, log, started_at, completed_at)
+        select n.task_id, job, (select s.id from public.servers s where s.id = n.server_id), n.vcenter_host_id,
+               coalesce(n.status, 'pending'), least(greatest(coalesce(n.progress, 0), 0), 100), n.log,
+               case when n.status <> 'pending' then now() end,
+               case when n.status in ('completed', 'failed', 'cancelled') then now() end
+        on conflict (id) do update
+            set status = case when t.status in ('completed', 'failed', 'cancelled') then t.status
+                              else coalesce(n.status, t.status) end,
+                progress = greatest(t.progress, excluded.progress),
+                log = nullif(concat_ws(E'\n', t.log, n.log), ''),
+                started_at = coalesce(t.started_at, excluded.started_at),
+                completed_at = coalesce(t.completed_at, excluded.completed_at)
+          where t.job_id = job;
+    end loop;
+end
 $$;
 
 -- steps: [{step_number, workflow_type, step_name, step_status, step_details?, step_error?, server_id?, host_id?, cluster_id?}]
@@ -133,12 +140,18 @@ language sql security definer set search_path = '' as $$
     on conflict (job_id, step) do update set state = excluded.state, detail = excluded.detail, at = now()
 $$;
 
-create or replace function basalt.job_write(job uuid, request jsonb) returns void
+create or replace function basalt.job_write(lease basalt.job_leases, request jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
+    job  uuid := lease.job_id;
+    seq  bigint := (request ->> 'seq')::bigint;
     gone text[] := case when jsonb_typeof(request -> 'remove') = 'array'
                         then array(select jsonb_array_elements_text(request -> 'remove')) end;
 begin
+    if seq <= lease.last_seq then
+        return; -- its answer was lost on the way, not the report
+    end if;
+    update basalt.job_leases l set last_seq = coalesce(seq, l.last_seq) where l.job_id = job;
     if jsonb_typeof(request -> 'tasks') = 'array' then
         perform basalt.job_write_tasks(job, request -> 'tasks');
     end if;
@@ -159,14 +172,13 @@ begin
 end
 $$;
 
--- request: token, and any of details {merged}, remove [keys], console [lines], tasks, steps, commands, journal.
+-- request: token, seq (growing), and any of details {merged}, remove [keys], console [lines], tasks, steps, commands, journal.
 -- Answer: status, graceful_cancel: how the executor learns that its job was cancelled. The row of a job that is final
 -- does not change any more; its tasks and commands are history and still come in.
 create or replace function basalt.job_report(job uuid, request jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform basalt.job_hold(job, request ->> 'token');
-    perform basalt.job_write(job, request);
+    perform basalt.job_write(basalt.job_hold(job, request ->> 'token'), request);
     return coalesce(basalt.job_state(job), '{"status": "gone"}');
 end
 $$;
@@ -178,13 +190,14 @@ language plpgsql security definer set search_path = '' as $$
 declare
     wanted     text := request ->> 'status';
     is_changed boolean;
+    lease      basalt.job_leases;
     final      public.jobs;
 begin
-    perform basalt.job_hold(job, request ->> 'token');
+    lease := basalt.job_hold(job, request ->> 'token');
     if wanted is null or wanted not in ('completed', 'failed', 'cancelled', 'paused', 'pending') then
         raise sqlstate 'PT400' using message = 'status must be completed, failed, cancelled, paused or pending';
     end if;
-    perform basalt.job_write(job, request);
+    perform basalt.job_write(lease, request);
     update public.jobs j set status = wanted::public.job_status where j.id = job and j.status = 'running'
     returning * into final;
     is_changed := found;

@@ -44,6 +44,11 @@ redfish_t *redfish_create(const redfish_options_t *options)
     return redfish;
 }
 
+void redfish_use_legacy_tls(redfish_t *redfish)
+{
+    redfish->options.is_legacy_tls = true;
+}
+
 static int wait_ms_of(const redfish_t *redfish, const fetch_response_t *response, int attempt)
 {
     int64_t after = 0;

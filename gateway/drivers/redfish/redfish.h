@@ -74,6 +74,9 @@ void redfish_destroy(redfish_t *redfish);
  * message: one sentence for people, with the device's own text; details: the device's message code (RAC0218).
  */
 
+/* From now on with old TLS and old ciphers: the modern handshake failed. */
+void redfish_use_legacy_tls(redfish_t *redfish);
+
 /* Opens a session; devices without free slots or session service are used with Basic from then on. */
 err_t *redfish_open(redfish_t *redfish, pool_t *pool) MUST_CHECK;
 
