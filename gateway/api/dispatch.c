@@ -88,9 +88,10 @@ static bool is_sane_id(str_t id)
 /* The token of "Bearer x" (the scheme in any case); the null string for other schemes. */
 static str_t bearer_token(str_t authorization)
 {
-    if (authorization.len < 7 || !str_eq_nocase(str_slice(authorization, 0, 7), STR("bearer ")))
+    str_t token = authorization;
+    if (!str_eq_nocase(str_split(&token, ' '), STR("bearer")))
         return STR_NULL;
-    return str_trim(str_slice(authorization, 7, authorization.len));
+    return str_is_null(token) ? STR("") : str_trim(token); /* a bare scheme is an empty token, not none */
 }
 
 static api_context_t *context_create(gateway_t *gateway, http_request_t *request)

@@ -120,7 +120,7 @@ static err_t *find_action(pool_t *pool, resource_t resource, rest_request_t *out
 err_t *rest_parse(const rest_settings_t *settings, api_context_t *ctx, rest_request_t *out)
 {
     http_request_t *http = ctx->request;
-    resource_t resource;
+    resource_t resource = RESOURCE_RELATION;
     rest_query_range_t range;
     err_t *err;
     *out = (rest_request_t){.method = http_method(http), .range = REST_RANGE_ALL};
