@@ -223,9 +223,7 @@ static void add_common(rest_run_t *run, rest_answer_t *answer)
         rest_answer_header(answer, STR("server-timing"), server_timing(run));
     }
     if (!str_is_null(run->plan.warning))
-        rest_answer_header(
-            answer, STR("warning"),
-            pool_concat(run->pool, 3, STR("299 PostgRESTv16 \""), run->plan.warning, STR("\"")));
+        rest_answer_header(answer, STR("warning"), run->plan.warning);
     if (!has_vary)
         rest_answer_header(answer, STR("vary"), STR("Accept, Prefer, Range"));
 }
