@@ -29,6 +29,7 @@ const char *__lsan_default_suppressions(void)
 static loop_t *loop;
 static http_server_t *server;
 static pthread_t thread;
+static atomic_int laters; /* timers of handlers that answer later */
 
 /* --- handlers --- */
 
@@ -48,11 +49,13 @@ static void on_later(void *arg)
     assert(http_handle_get(later->handle) == NULL);
     http_handle_release(later->handle);
     free(later);
+    atomic_fetch_sub(&laters, 1);
 }
 
 static void answer_later(http_request_t *request, int delay_ms)
 {
     later_t *later = calloc(1, sizeof(*later));
+    atomic_fetch_add(&laters, 1);
     later->handle = http_handle_create(request);
     http_handle_release(http_handle_create(request)); /* a second one does no harm */
     loop_timer_start(loop, &later->timer, delay_ms, on_later, later);
@@ -287,6 +290,8 @@ void harness_start(const http_limits_t *limits, const char *tls_cert, const char
 
 void harness_stop(void)
 {
+    while (atomic_load(&laters) > 0)
+        usleep(1000);
     loop_stop(loop);
     pthread_join(thread, NULL);
     http_server_destroy(server);
