@@ -4,27 +4,15 @@
 #include "api/inspect.h"
 #include "api/respond.h"
 #include "api/route.h"
-#if __has_include("auth/auth.h")
 #include "auth/auth.h"
-#define HAS_AUTH
-#endif
 #include "base/fetch.h"
 #include "base/log.h"
 #include "executor_proxy/executor_proxy.h"
 #include "functions/functions.h"
-#if __has_include("jobs/jobs.h")
 #include "jobs/jobs.h"
-#define HAS_JOBS
-#endif
-#if __has_include("realtime/realtime.h")
-#include "realtime/realtime.h"
-#define HAS_REALTIME
-#endif
-#if __has_include("rest/rest.h")
-#include "rest/rest.h"
-#define HAS_REST
-#endif
 #include "options.h"
+#include "realtime/realtime.h"
+#include "rest/rest.h"
 #include "schema/cache.h"
 #include "site/site.h"
 
@@ -285,16 +273,10 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
                   &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
     rest_register(gateway, pool);
-#ifdef HAS_AUTH
     auth_register(gateway);
-#endif
-#ifdef HAS_REALTIME
     realtime_register(gateway);
-#endif
     functions_register(gateway);
-#ifdef HAS_JOBS
     jobs_register(gateway);
-#endif
     executor_proxy_register(gateway, pool);
     site_register(gateway, pool);
 }
