@@ -65,6 +65,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"PGRST_ADMIN_SERVER_PORT", CONFIG_STRING, NULL, false, false, "PostgREST's name for the port of BASALT_ADMIN_LISTEN"},
     {"PGRST_URL_USE_LEGACY_TARGET_NAMES", CONFIG_BOOL, "true", false, true, "Accept relation and column names in their older URL forms"},
     {"PGRST_CLIENT_ERROR_VERBOSITY", CONFIG_STRING, "verbose", false, true, "verbose, or minimal: answers carry only the error code and message"},
+    {"BASALT_REST_STALL_TIMEOUT", CONFIG_DURATION_MS, "30s", false, true, "A streamed answer is cut when its reader takes nothing for so long"},
     {"BASALT_REST_MAX_FILTERS", CONFIG_INT, "200", false, true, "Filters in a request, and conditions in one logic tree"},
     {"BASALT_REST_MAX_LOGIC_DEPTH", CONFIG_INT, "10", false, true, "Nesting of and/or"},
     {"BASALT_REST_MAX_LIST", CONFIG_INT, "10000", false, true, "Values in one in.(...)"},

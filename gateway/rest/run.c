@@ -21,6 +21,7 @@ typedef struct {
 static void run_dispose(void *arg)
 {
     rest_run_t *run = arg;
+    loop_timer_stop(&run->stall);
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
     buf_dispose(&run->result.body);

@@ -49,6 +49,7 @@ typedef struct {
     http_stream_t *stream; /* once the head of a streamed answer was sent */
     bool is_streamed;
     bool is_paused;
+    loop_timer_t stall; /* runs while paused */
     int64_t stage_started_us;
     int64_t stage_us[REST_STAGE_COUNT];
 } rest_run_t;

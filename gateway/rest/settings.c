@@ -17,6 +17,7 @@ void rest_settings_default(rest_settings_t *out)
                              .extra_search_path_count = 1,
                              .max_rows = -1,
                              .has_legacy_targets = true,
+                             .stall_timeout_ms = 30000,
                              .filters_max = 200,
                              .logic_depth_max = 10,
                              .list_max = 10000,
@@ -103,6 +104,7 @@ static str_t lower(pool_t *pool, str_t text)
 
 static void load_limits(const config_t *config, rest_settings_t *out)
 {
+    out->stall_timeout_ms = config_int(config, "BASALT_REST_STALL_TIMEOUT");
     out->filters_max = (uint32_t)config_int(config, "BASALT_REST_MAX_FILTERS");
     out->logic_depth_max = (uint32_t)config_int(config, "BASALT_REST_MAX_LOGIC_DEPTH");
     out->list_max = (uint32_t)config_int(config, "BASALT_REST_MAX_LIST");

@@ -42,6 +42,7 @@ typedef struct {
     uint32_t app_setting_count;
     const str_t *cors_origins; /* PGRST_SERVER_CORS_ALLOWED_ORIGINS; none: all */
     uint32_t cors_origin_count;
+    int64_t stall_timeout_ms; /* BASALT_REST_STALL_TIMEOUT: a streamed answer that the client does not take */
     /* limits (BASALT_REST_*): exceeding one is a PGRST100 */
     uint32_t filters_max, logic_depth_max, list_max, embed_depth_max, embeds_max, columns_max, json_depth_max;
 } rest_settings_t;

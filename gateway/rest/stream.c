@@ -1,5 +1,6 @@
 /* Answers that are too large to keep: the head is sent with what is known, rows follow as they come, and the
  * database is asked to wait while the client does. An error after the head breaks the connection. */
+#include "base/observe.h"
 #include "rest/run.h"
 
 /* Below this an answer is complete before its first byte: exact status, headers and errors. */
@@ -22,9 +23,24 @@ static void on_gone(void *arg)
     run->stream = NULL; /* the pool's dispose cancels the transaction */
 }
 
+/* The client took nothing for too long while a database connection waits for it. */
+static void on_stall(void *arg)
+{
+    rest_run_t *run = arg;
+    http_stream_t *stream = run->stream;
+    observe(LOG_INFO, "rest_reader_too_slow", F_STR("request_id", run->ctx->request_id),
+            F_INT("rows", run->result.renderer.row_count));
+    if (run->tx != NULL)
+        db_tx_cancel(run->tx);
+    run->tx = NULL;
+    run->stream = NULL;
+    http_stream_abort(stream);
+}
+
 static void on_drain(void *arg)
 {
     rest_run_t *run = arg;
+    loop_timer_stop(&run->stall);
     if (run->tx != NULL && run->is_paused)
         db_tx_resume(run->tx);
     run->is_paused = false;
@@ -49,6 +65,8 @@ static void flush(rest_run_t *run)
     if (!has_room && run->tx != NULL && !run->is_paused) {
         run->is_paused = true;
         db_tx_pause(run->tx);
+        loop_timer_start(run->ctx->gateway->loop, &run->stall, run->settings->stall_timeout_ms, on_stall,
+                         run);
     }
 }
 
