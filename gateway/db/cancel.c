@@ -44,7 +44,8 @@ static void on_done(void *arg)
 static void on_delay(void *arg)
 {
     conn_t *conn = arg;
-    bool is_wanted = conn->first != NULL && conn->first->tx != NULL && conn->first->tx->is_detached;
+    bool is_wanted = conn->first != NULL && conn->first == conn->last && conn->first->tx != NULL &&
+                     conn->first->tx->is_detached;
     if (!is_wanted || conn->cancel != NULL || conn->state != CONN_STATE_BUSY)
         return;
     struct cancel *cancel = calloc(1, sizeof(*cancel));

@@ -57,14 +57,15 @@ struct db_tx {
     db_tx_handlers_t handlers;
     void *arg;
     int64_t submitted_us, deadline_us, sent_us;
-    bool is_detached;  /* cancelled by the caller: spec and handlers must not be touched any more */
-    bool has_output;   /* something was delivered */
-    bool has_columns;  /* on_columns was called for the running statement */
-    bool is_retried;   /* its one retry is used up */
-    bool is_ending;    /* explicit: COMMIT or ROLLBACK is in flight */
-    db_end_t end;      /* which of them */
-    bool is_sync_sent; /* from here on the server may commit it */
-    bool is_fast;      /* may share a connection with others */
+    bool is_detached;   /* cancelled by the caller: spec and handlers must not be touched any more */
+    bool has_output;    /* something was delivered */
+    bool has_columns;   /* on_columns was called for the running statement */
+    size_t retries;     /* after a lost connection one is allowed, after DDL a few */
+    bool is_ending;     /* explicit: COMMIT or ROLLBACK is in flight */
+    db_end_t end;       /* which of them */
+    bool is_sync_sent;  /* from here on the server may commit it */
+    bool is_fast;       /* may share a connection with others */
+    uint64_t lane_hash; /* what its cost is remembered under; 0: never shares */
     size_t result_bytes;
     pool_t *memory; /* of the error; created with it */
     err_t *error;
@@ -92,7 +93,8 @@ struct conn {
     stmt_cache_t *stmts;
     bool is_row_mode_set; /* for the step at the head of the first segment */
     bool is_paused, is_processing;
-    bool is_draining; /* no more fast transactions: the next exclusive one waits for it */
+    bool is_shared;   /* BUSY with fast transactions: others may join */
+    bool is_draining; /* no more may join: an exclusive transaction waits for it */
     bool must_flush_stmts;
     bool is_dirty;        /* a write or a call ran since the last wash */
     uint64_t last_caller; /* hash of role and claims */
@@ -147,6 +149,15 @@ void cancel_schedule(
     conn_t *conn); /* asks the server to stop what runs, unless it ends by itself within 20 ms */
 void cancel_abandon(conn_t *conn);
 
+/* lane.c */
+struct lane *lane_create(void);
+void lane_destroy(struct lane *lane);
+void lane_classify(db_tx_t *tx); /* sets is_fast */
+void lane_note(const conn_t *conn, const db_tx_t *tx);
+conn_t *lane_pick(db_pool_t *pool, const db_tx_t *tx); /* NULL: it has to wait */
+bool lane_wants_conn(const db_pool_t *pool);
+bool conn_is_surplus(const conn_t *conn); /* too many, or opened with an old conninfo */
+
 /* segment.c: sending. False: the connection is broken (and marked). */
 bool segment_send_tx(conn_t *conn, db_tx_t *tx);
 bool segment_send_end(conn_t *conn, db_tx_t *tx, db_end_t end);
@@ -169,7 +180,6 @@ void db_pool_on_open_failed(conn_t *conn, const char *message);
 void db_pool_on_lost(conn_t *conn, const char *message); /* takes care of its transactions, destroys it */
 void db_pool_requeue(db_tx_t *tx);                       /* to the front of its list, its old deadline */
 void db_pool_on_free(conn_t *conn);                      /* a connection became idle */
-void db_pool_note_run(conn_t *conn, db_tx_t *tx);        /* a transaction has run to its end */
 
 void tx_list_push(tx_list_t *list, db_tx_t *tx);
 void tx_list_push_front(tx_list_t *list, db_tx_t *tx);

@@ -15,8 +15,7 @@ enum {
     REOPEN_WANTED_MS = 100,
     REOPEN_IDLE_MS = 500,
     REOPEN_LIMIT_MS = 1000, /* others are open, but the server refuses one more */
-    OUTAGE_GRACE_MS = 1000,
-    PEEK_AFTER_IDLE_US = 1000
+    OUTAGE_GRACE_MS = 1000
 };
 
 static void janitor(void *arg);
@@ -28,6 +27,7 @@ db_pool_t *db_pool_create(loop_t *loop, const db_pool_options_t *options)
         abort();
     pool->loop = loop;
     db_pool_set_options(pool, options);
+    pool->lane = lane_create();
     buf_init(&pool->connect_error, NULL, 0);
     buf_init(&pool->text, NULL, 2048);
     buf_init(&pool->values, NULL, 2048);
@@ -77,11 +77,11 @@ static void open_conn(db_pool_t *pool)
     pool->conns[pool->conn_count++] = conn_create(pool);
 }
 
-/* As many as there are waiting, one at a time during an outage. */
+/* As many as exclusive transactions wait, one at a time for the fast lane and during an outage. */
 static void open_wanted(db_pool_t *pool)
 {
     size_t opening = count_state(pool, CONN_STATE_OPENING);
-    size_t wanted = count_waiting(pool);
+    size_t wanted = pool->waiting.count + (lane_wants_conn(pool) ? 1 : 0);
     if (pool->down_since_us != 0 && wanted > 1)
         wanted = 1;
     while (opening < wanted && pool->conn_count < pool->options.size_max &&
@@ -91,40 +91,47 @@ static void open_wanted(db_pool_t *pool)
     }
 }
 
-static bool is_surplus(const conn_t *conn)
+static tx_list_t *list_of(db_tx_t *tx)
 {
-    const db_pool_t *pool = conn->pool;
-    return conn->generation != pool->generation || pool->conn_count > pool->options.size_max;
+    return tx->is_fast ? &tx->pool->waiting_fast : &tx->pool->waiting;
 }
 
-static conn_t *find_idle(db_pool_t *pool)
+static bool try_send(db_tx_t *tx)
 {
-    int64_t now = clock_mono_us();
-    for (size_t i = 0; i < pool->conn_count; i++) {
-        conn_t *conn = pool->conns[i];
-        if (conn->state == CONN_STATE_IDLE && !is_surplus(conn) &&
-            (now - conn->idle_since_us < PEEK_AFTER_IDLE_US || conn_check_alive(conn)))
-            return conn;
-    }
-    return NULL;
-}
-
-static void send_tx(conn_t *conn, db_tx_t *tx)
-{
-    tx_list_remove(&conn->pool->waiting, tx);
+    conn_t *conn = tx != NULL ? lane_pick(tx->pool, tx) : NULL;
+    if (conn == NULL)
+        return false;
+    tx_list_remove(list_of(tx), tx);
     tx->state = TX_STATE_SENT;
     segment_send_tx(conn, tx); /* when it fails the sweep puts it back */
+    return true;
 }
 
+/* In the order of arrival; when the first of one lane cannot be sent, the other lane's may still. */
 void db_pool_dispatch(db_pool_t *pool)
 {
-    while (pool->waiting.first != NULL) {
-        conn_t *conn = find_idle(pool);
-        if (conn == NULL) {
-            open_wanted(pool);
-            return;
+    for (;;) {
+        db_tx_t *one = pool->waiting.first, *other = pool->waiting_fast.first;
+        if (one == NULL || (other != NULL && other->submitted_us < one->submitted_us)) {
+            db_tx_t *first = other;
+            other = one;
+            one = first;
         }
-        send_tx(conn, pool->waiting.first);
+        if (!try_send(one) && !try_send(other))
+            break;
+    }
+    open_wanted(pool);
+}
+
+static void restart_deadline(db_pool_t *pool);
+
+static void take_expired(tx_list_t *from, tx_list_t *to, int64_t now)
+{
+    while (from->first != NULL && from->first->deadline_us <= now) {
+        db_tx_t *tx = from->first;
+        tx_list_remove(from, tx);
+        tx->state = TX_STATE_DOOMED;
+        tx_list_push(to, tx);
     }
 }
 
@@ -132,16 +139,9 @@ static void fail_expired(void *arg)
 {
     db_pool_t *pool = arg;
     tx_list_t expired = {0};
-    int64_t now = clock_mono_us();
-    while (pool->waiting.first != NULL && pool->waiting.first->deadline_us <= now) {
-        db_tx_t *tx = pool->waiting.first;
-        tx_list_remove(&pool->waiting, tx);
-        tx->state = TX_STATE_DOOMED;
-        tx_list_push(&expired, tx);
-    }
-    if (pool->waiting.first != NULL)
-        loop_timer_start(pool->loop, &pool->deadline, (pool->waiting.first->deadline_us - now) / 1000 + 1,
-                         fail_expired, pool);
+    take_expired(&pool->waiting, &expired, clock_mono_us());
+    take_expired(&pool->waiting_fast, &expired, clock_mono_us());
+    restart_deadline(pool);
     if (expired.count > 0)
         observe(LOG_WARN, "db_acquire_timeout", F_STR("pool", pool->options.name),
                 F_INT("requests", (int64_t)expired.count));
@@ -151,6 +151,21 @@ static void fail_expired(void *arg)
         pool->timeout_total++;
         tx_finish(tx, pg_error_acquire_timeout(tx_memory(tx)));
     }
+}
+
+/* Runs while something waits, until the earlier deadline of the two heads. */
+static void restart_deadline(db_pool_t *pool)
+{
+    int64_t due = INT64_MAX;
+    if (pool->waiting.first != NULL)
+        due = pool->waiting.first->deadline_us;
+    if (pool->waiting_fast.first != NULL && pool->waiting_fast.first->deadline_us < due)
+        due = pool->waiting_fast.first->deadline_us;
+    loop_timer_stop(&pool->deadline);
+    int64_t left_us = due - clock_mono_us();
+    if (due != INT64_MAX)
+        loop_timer_start(pool->loop, &pool->deadline, left_us > 0 ? left_us / 1000 + 1 : 0, fail_expired,
+                         pool);
 }
 
 static void tell_doomed(void *arg)
@@ -173,15 +188,15 @@ void db_pool_admit(db_tx_t *tx)
         return;
     }
     tx->state = TX_STATE_WAITING;
-    tx_list_push(&pool->waiting, tx);
+    tx_list_push(list_of(tx), tx);
     db_pool_dispatch(pool);
     if (tx->state == TX_STATE_WAITING && !loop_timer_is_running(&pool->deadline))
-        loop_timer_start(pool->loop, &pool->deadline, pool->options.acquire_timeout_ms, fail_expired, pool);
+        restart_deadline(pool);
 }
 
 void db_pool_forget(db_tx_t *tx)
 {
-    tx_list_remove(&tx->pool->waiting, tx);
+    tx_list_remove(list_of(tx), tx);
 }
 
 void db_pool_requeue(db_tx_t *tx)
@@ -193,7 +208,7 @@ void db_pool_requeue(db_tx_t *tx)
     tx->memory = NULL;
     tx->error = NULL;
     tx->conn = NULL;
-    tx->is_retried = tx->is_retried || tx->is_stale_plan || tx->is_sync_sent;
+    tx->retries += tx->is_sync_sent ? 1 : 0;
     tx->is_stale_plan = tx->has_output = tx->has_columns = tx->is_ending = tx->is_sync_sent = false;
     pool->retry_total++;
     if (tx->is_detached) { /* by on_retry */
@@ -201,15 +216,8 @@ void db_pool_requeue(db_tx_t *tx)
         return;
     }
     tx->state = TX_STATE_WAITING;
-    tx_list_push_front(&pool->waiting, tx);
-    int64_t left_ms = (tx->deadline_us - clock_mono_us()) / 1000 + 1;
-    loop_timer_start(pool->loop, &pool->deadline, left_ms > 0 ? left_ms : 0, fail_expired, pool);
-}
-
-void db_pool_note_run(conn_t *conn, db_tx_t *tx)
-{
-    (void)conn;
-    tx->pool->done_total++;
+    tx_list_push_front(list_of(tx), tx);
+    restart_deadline(pool);
 }
 
 static void set_up(db_pool_t *pool, bool is_up)
@@ -242,10 +250,9 @@ void db_pool_on_opened(conn_t *conn)
 
 static void fail_waiting(db_pool_t *pool)
 {
-    tx_list_t failed = pool->waiting;
-    pool->waiting = (tx_list_t){0};
-    for (db_tx_t *tx = failed.first; tx != NULL; tx = tx->next)
-        tx->state = TX_STATE_DOOMED;
+    tx_list_t failed = {0};
+    take_expired(&pool->waiting, &failed, INT64_MAX);
+    take_expired(&pool->waiting_fast, &failed, INT64_MAX);
     while (failed.first != NULL) {
         db_tx_t *tx = failed.first;
         tx_list_remove(&failed, tx);
@@ -296,7 +303,7 @@ static bool is_safe_elsewhere(const db_tx_t *tx, bool is_head)
         return false;
     if (!tx->is_sync_sent)
         return !tx->has_output;
-    return !is_head && !tx->is_retried && !may_be_committed(tx) && !tx->has_output;
+    return !is_head && tx->retries == 0 && !may_be_committed(tx) && !tx->has_output;
 }
 
 void db_pool_on_lost(conn_t *conn, const char *message)
@@ -334,7 +341,7 @@ void db_pool_on_lost(conn_t *conn, const char *message)
 void db_pool_on_free(conn_t *conn)
 {
     db_pool_t *pool = conn->pool;
-    if (is_surplus(conn) && !conn->is_processing)
+    if (conn_is_surplus(conn) && !conn->is_processing)
         remove_conn(conn);
     db_pool_dispatch(pool);
 }
@@ -342,7 +349,7 @@ void db_pool_on_free(conn_t *conn)
 static bool is_worn_out(const conn_t *conn, int64_t now)
 {
     const db_pool_options_t *options = &conn->pool->options;
-    return is_surplus(conn) ||
+    return conn_is_surplus(conn) ||
            (options->idle_timeout_ms > 0 && now - conn->idle_since_us > options->idle_timeout_ms * 1000LL) ||
            (options->lifetime_ms > 0 && now - conn->opened_us > options->lifetime_ms * 1000LL);
 }
@@ -385,6 +392,7 @@ void db_pool_destroy(db_pool_t *pool)
     loop_timer_stop(&pool->doom);
     loop_timer_stop(&pool->janitor);
     loop_timer_stop(&pool->reopen);
+    lane_destroy(pool->lane);
     buf_dispose(&pool->connect_error);
     buf_dispose(&pool->text);
     buf_dispose(&pool->values);

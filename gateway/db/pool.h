@@ -22,6 +22,8 @@ typedef struct {
      * or a call, session state that functions may have left is wiped: RESET ALL, temporary tables, advisory
      * locks. True (internal pools, only our own SQL): never. */
     bool is_trusting;
+    /* Reads that take no longer than this in the mean may share a connection with others; 0: 500. */
+    int share_limit_us;
 } db_pool_options_t;
 
 db_pool_t *db_pool_create(loop_t *loop, const db_pool_options_t *options);

@@ -21,6 +21,8 @@ void db_pool_set_options(db_pool_t *pool, const db_pool_options_t *options)
         now->size_max = 1;
     if (now->acquire_timeout_ms <= 0)
         now->acquire_timeout_ms = 10000;
+    if (now->share_limit_us <= 0)
+        now->share_limit_us = 500;
     if (now->queue_max == 0)
         now->queue_max = now->size_max > 250 ? 4 * now->size_max : 1000;
     if (!str_eq(old.conninfo, now->conninfo))

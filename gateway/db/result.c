@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { STALE_RETRIES_MAX = 3 };
+
 static step_t *current_step(segment_t *segment)
 {
     return segment->step_at < segment->step_count ? &segment->steps[segment->step_at] : NULL;
@@ -107,6 +109,20 @@ static bool is_stale_plan(const PGresult *result, const step_t *step, bool *must
     return str_eq(sqlstate, STR("26000")) || (*must_close && str_eq(function, STR("RevalidateCachedQuery")));
 }
 
+/* What one connection found stale is stale on all: the retry may run on another one. */
+static void drop_everywhere(db_pool_t *pool, const stmt_entry_t *entry)
+{
+    buf_t key; /* the entry goes with its key */
+    buf_init(&key, NULL, entry->key.len);
+    buf_append_str(&key, entry->key);
+    for (size_t i = 0; i < pool->conn_count; i++) {
+        stmt_entry_t *same = stmt_cache_find(pool->conns[i]->stmts, buf_str(&key));
+        if (same != NULL && same->state == STMT_STATE_READY)
+            stmt_cache_drop(pool->conns[i]->stmts, same, true);
+    }
+    buf_dispose(&key);
+}
+
 static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)
 {
     step_t *step = current_step(segment);
@@ -116,8 +132,10 @@ static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)
     segment->is_failed = true;
     if (is_stale && !must_close && step->entry->state == STMT_STATE_READY)
         stmt_cache_clear(conn->stmts, false); /* it was there: the server has forgotten all */
+    else if (is_stale && must_close)
+        drop_everywhere(conn->pool, step->entry);
     else if (is_stale || (step != NULL && step->kind == STEP_PREPARE))
-        stmt_cache_drop(conn->stmts, step->entry, must_close);
+        stmt_cache_drop(conn->stmts, step->entry, false);
     str_t severity = str_from_c(PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED));
     if (str_eq(severity, STR("FATAL")) || str_eq(severity, STR("PANIC")))
         conn_mark_broken(conn, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
@@ -164,8 +182,8 @@ static bool go_on_explicit(conn_t *conn, db_tx_t *tx)
 
 static bool wants_retry(const db_tx_t *tx)
 {
-    return tx->error != NULL && tx->is_stale_plan && !tx->is_retried && !tx->is_detached && !tx->is_ending &&
-           (!tx->has_output || tx->handlers.on_retry != NULL);
+    return tx->error != NULL && tx->is_stale_plan && tx->retries < STALE_RETRIES_MAX && !tx->is_detached &&
+           !tx->is_ending && (!tx->has_output || tx->handlers.on_retry != NULL);
 }
 
 static void free_conn_if_through(conn_t *conn)
@@ -196,10 +214,13 @@ static void end_segment(conn_t *conn)
     if (is_retry)
         db_pool_requeue(tx);
     else
-        db_pool_note_run(conn, tx);
+        lane_note(conn, tx);
     free_conn_if_through(conn);
-    if (!is_retry)
-        tx_finish(tx, tx->error);
+    if (is_retry)
+        return;
+    tx->pool->done_total++;
+    tx_finish(tx, tx->error);
+    conn->last_sync_us = clock_mono_us(); /* the handler's time is not the next one's */
 }
 
 static void handle_result(conn_t *conn, PGresult *result)

@@ -238,6 +238,7 @@ static segment_t *start_segment(conn_t *conn, db_tx_t *tx)
     *segment = (segment_t){.tx = tx};
     tx->conn = conn;
     tx->is_sync_sent = false;
+    conn->is_shared = tx->is_fast;
     conn_append(conn, segment);
     return segment;
 }

@@ -105,6 +105,7 @@ db_tx_t *db_tx_submit(db_pool_t *pool, const db_tx_spec_t *spec, const db_tx_han
     tx->submitted_us = clock_mono_us();
     tx->deadline_us = tx->submitted_us + (int64_t)pool->options.acquire_timeout_ms * 1000;
     tx->error = refuse(tx, pool->options.queue_max);
+    lane_classify(tx);
     db_pool_admit(tx);
     return tx;
 }

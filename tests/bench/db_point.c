@@ -1,6 +1,7 @@
 /* Point reads through db_tx: throughput and CPU per request of this process and of the server's backends.
  *   tests/integration/run-db --exec build/bin/db_point [clients] [connections] [seconds] [users]
- * Every request sets the settings that the REST surface sets. `users`: how many different claims take turns. */
+ * Every request sets the settings that the REST surface sets. `users`: how many different claims take turns.
+ */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "db/pool.h"
@@ -102,7 +103,8 @@ static void setup(const char *uri)
 {
     static const char sql[] =
         "drop schema if exists bench cascade; create schema bench; grant usage on schema bench to public;"
-        "do $$ begin if not exists (select from pg_roles where rolname = 'bench_user') then create role bench_user; "
+        "do $$ begin if not exists (select from pg_roles where rolname = 'bench_user') then create role "
+        "bench_user; "
         "create role bench_login login noinherit; grant bench_user to bench_login; end if; end $$;"
         "create table bench.role_of (sub text primary key, role text);"
         "insert into bench.role_of select 'user' || i, 'viewer' from generate_series(0, 999) i;"
@@ -111,7 +113,8 @@ static void setup(const char *uri)
         "create function bench.has_role(s text, r text) returns bool language sql stable security definer "
         "set search_path = '' as "
         "$$ select exists (select from bench.role_of x where x.sub = s and x.role = r) $$;"
-        "create table bench.server as select i as id, 'host-' || i as name, md5(i::text) as tag, now() as created_at, "
+        "create table bench.server as select i as id, 'host-' || i as name, md5(i::text) as tag, now() as "
+        "created_at, "
         "i % 7 as rack, i * 1.5 as power, i % 2 = 0 as is_on, gen_random_uuid() as uuid, md5('a' || i) as a, "
         "md5('b' || i) as b, md5('c' || i) as c, md5('d' || i) as d, jsonb_build_object('k', i) as meta "
         "from generate_series(1, 10000) i; alter table bench.server add primary key (id);"
@@ -150,8 +153,8 @@ static int64_t server_cpu_us(void)
         if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || (file = fopen(path, "r")) == NULL)
             continue;
         if (fgets(line, sizeof(line), file) != NULL && strrchr(line, ')') != NULL &&
-            sscanf(strrchr(line, ')') + 2, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &parent, &user,
-                   &system) == 3 &&
+            sscanf(strrchr(line, ')') + 2, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &parent,
+                   &user, &system) == 3 &&
             parent == postmaster)
             ticks += (int64_t)(user + system);
         fclose(file);
@@ -180,15 +183,18 @@ static void run_round(double seconds, size_t clients, bool is_reported)
     loop_run(bench.loop);
     double took = (double)(clock_mono_us() - began), done = (double)bench.done;
     if (is_reported)
-        printf("%.0f req/s  mean %.0f us  cpu/req %.1f us (gateway %.1f + server %.1f)  rows %zu  errors %zu\n",
-               done / took * 1e6, (double)bench.latency_sum_us / done,
-               (double)(own_cpu_us() - own + server_cpu_us() - server) / done, (double)(own_cpu_us() - own) / done,
-               (double)(server_cpu_us() - server) / done, bench.row_count, bench.errors);
+        printf(
+            "%.0f req/s  mean %.0f us  cpu/req %.1f us (gateway %.1f + server %.1f)  rows %zu  errors %zu\n",
+            done / took * 1e6, (double)bench.latency_sum_us / done,
+            (double)(own_cpu_us() - own + server_cpu_us() - server) / done,
+            (double)(own_cpu_us() - own) / done, (double)(server_cpu_us() - server) / done, bench.row_count,
+            bench.errors);
 }
 
 int main(int argc, char **argv)
 {
-    size_t clients = argc > 1 ? (size_t)atoi(argv[1]) : 64, connections = argc > 2 ? (size_t)atoi(argv[2]) : 10;
+    size_t clients = argc > 1 ? (size_t)atoi(argv[1]) : 64,
+           connections = argc > 2 ? (size_t)atoi(argv[2]) : 10;
     double seconds = argc > 3 ? atof(argv[3]) : 3;
     bench.users = argc > 4 ? (size_t)atoi(argv[4]) : 1;
     const char *uri = getenv("BASALT_TEST_DB_URI");
@@ -197,10 +203,12 @@ int main(int argc, char **argv)
     setup(uri);
     char conninfo[512];
     const char *host = strstr(uri, "host=") + 5;
-    snprintf(conninfo, sizeof(conninfo), "host=%.*s dbname=postgres user=bench_login", (int)strcspn(host, "&"), host);
+    snprintf(conninfo, sizeof(conninfo), "host=%.*s dbname=postgres user=bench_login",
+             (int)strcspn(host, "&"), host);
     for (size_t i = 0; i < bench.users; i++)
         snprintf(bench.claims[i], sizeof(bench.claims[i]),
-                 "{\"sub\":\"user%zu\",\"role\":\"bench_user\",\"aud\":\"authenticated\",\"iss\":\"bench\"}", i);
+                 "{\"sub\":\"user%zu\",\"role\":\"bench_user\",\"aud\":\"authenticated\",\"iss\":\"bench\"}",
+                 i);
     bench.loop = loop_create();
     bench.pool = db_pool_create(bench.loop, &(db_pool_options_t){.name = STR("bench"),
                                                                  .conninfo = str_from_c(conninfo),
