@@ -24,7 +24,14 @@ struct gateway_client {
 
 static bool is_loopback(str_t host)
 {
-    return str_eq(host, STR("localhost")) || str_eq(host, STR("[::1]")) || str_starts_with(host, STR("127."));
+    if (str_eq(host, STR("localhost")) || str_eq(host, STR("[::1]")))
+        return true;
+    if (!str_starts_with(host, STR("127.")))
+        return false;
+    for (size_t i = 0; i < host.len; i++) /* an address, not a name that begins like one */
+        if (host.base[i] != '.' && (host.base[i] < '0' || host.base[i] > '9'))
+            return false;
+    return true;
 }
 
 err_t *gateway_address_parse(pool_t *pool, str_t url, str_t key, str_t ca_file, gateway_address_t *out)

@@ -30,8 +30,23 @@ static const power_kind_t KINDS[] = {
     {"Nmi", AIM_NONE, true, false, 0},
 };
 
+/* The names of the product's HTTP API, beside those of Redfish. */
+static str_t redfish_name(str_t name)
+{
+    static const char *const ALIASES[][2] = {{"on", "On"},
+                                             {"off", "ForceOff"},
+                                             {"graceful_shutdown", "GracefulShutdown"},
+                                             {"reset", "ForceRestart"},
+                                             {"graceful_restart", "GracefulRestart"}};
+    for (size_t i = 0; i < sizeof(ALIASES) / sizeof(ALIASES[0]); i++)
+        if (str_eq_nocase(name, str_from_c(ALIASES[i][0])))
+            return str_from_c(ALIASES[i][1]);
+    return name;
+}
+
 static const power_kind_t *find_kind(str_t name)
 {
+    name = redfish_name(name);
     for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
         if (str_eq(name, str_from_c(KINDS[i].name)))
             return &KINDS[i];
