@@ -273,7 +273,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
                   &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
     rest_register(gateway, pool);
-    auth_register(gateway);
+    auth_register(gateway, pool);
     realtime_register(gateway);
     functions_register(gateway);
     jobs_register(gateway);

@@ -7,8 +7,6 @@
 #include "auth/signup.h"
 #include "base/read_json.h"
 
-#include <stdlib.h>
-
 #define BODY_MAX (1024 * 1024)
 #define BODY_DEPTH_MAX 64
 #define SEGMENTS_MAX 8
@@ -219,12 +217,16 @@ static void on_request(void *arg, api_context_t *ctx)
     api_task_submit(ctx, workers, NULL, run_task, (void *)job);
 }
 
-void auth_register(gateway_t *gateway)
+static void dispose_limits(void *limits)
 {
-    struct room *room = calloc(1, sizeof(*room));
-    if (room == NULL)
-        abort();
+    auth_limits_destroy(limits);
+}
+
+void auth_register(gateway_t *gateway, pool_t *process_pool)
+{
+    struct room *room = POOL_NEW(process_pool, struct room);
     room->auth = (auth_t){.gateway = gateway, .limits = auth_limits_create()};
+    pool_on_dispose(process_pool, dispose_limits, room->auth.limits);
     for (size_t i = 0; i < ENDPOINT_COUNT; i++)
         room->jobs[i] = (job_t){.auth = &room->auth, .endpoint = &ENDPOINTS[i]};
     api_route_add(

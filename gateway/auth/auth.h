@@ -4,7 +4,7 @@
 
 #include "api/gateway.h"
 
-/* Adds the route; its state lives as long as the process. */
-void auth_register(gateway_t *gateway);
+/* Adds the route; its state lives in `process_pool`. */
+void auth_register(gateway_t *gateway, pool_t *process_pool);
 
 #endif

@@ -89,10 +89,11 @@ static bool is_passing_trouble(const err_t *err)
 
 err_t *auth_db_error(auth_scope_t *scope, err_t *err, const char *message)
 {
-    if (err == NULL || err->family != ERR_FAMILY_DATABASE || str_eq(err->code, STR("unexpected_failure"))) {
-        if (err == NULL || err->family != ERR_FAMILY_OVERLOAD)
-            return err;
-    }
+    /* Our own refusals pass; what is left comes from the database room. */
+    bool is_pool = err != NULL && err->family == ERR_FAMILY_OVERLOAD && str_starts_with(err->code, STR("PGRST"));
+    bool is_database = err != NULL && err->family == ERR_FAMILY_DATABASE && !str_eq(err->code, STR("unexpected_failure"));
+    if (!is_pool && !is_database)
+        return err;
     if (is_passing_trouble(err))
         return auth_error(scope->pool, 503, "unexpected_failure",
                           "The database is not available, try again in a moment");
