@@ -1,0 +1,35 @@
+/* Private to rest/: the OpenAPI 2.0 document that describes a schema to whoever asks at the root. */
+#ifndef REST_OPENAPI_H
+#define REST_OPENAPI_H
+
+#include "base/emit.h"
+#include "rest/plan.h"
+
+typedef struct {
+    const schema_snapshot_t *snapshot;
+    str_t schema;
+    str_t comment;  /* of the schema: title, then description; null string: none */
+    bool shows_all; /* privileges are ignored */
+    map_t *visible; /* oids as text of the relations and routines the role may use */
+} openapi_t;
+
+bool openapi_shows(const openapi_t *doc, uint32_t oid);
+
+/* What a comment says: its first line, and the rest without leading empty lines (null when there is none). */
+void openapi_comment(str_t comment, str_t *summary, str_t *description);
+/* "type", "format" and "items" members for a column or parameter of this SQL type. */
+void openapi_type(emit_t *e, str_t type);
+/* "string" .. of a SQL type; NULL for json, which is anything. */
+const char *openapi_type_name(str_t type);
+str_t openapi_format(str_t type);
+
+/* ---- openapi_table.c ---- */
+void openapi_definition(emit_t *e, pool_t *pool, const schema_table_t *table);
+void openapi_table_path(emit_t *e, pool_t *pool, const schema_table_t *table);
+/* rowFilter and body parameters. */
+void openapi_table_parameters(emit_t *e, pool_t *pool, const schema_table_t *table);
+
+/* ---- openapi_routine.c ---- */
+void openapi_routine_path(emit_t *e, pool_t *pool, const schema_routine_t *routine);
+
+#endif
