@@ -41,6 +41,7 @@ err_t *plan_openapi(planner_t *p, rest_plan_t *out)
     openapi_t *doc = POOL_NEW(p->pool, openapi_t);
     *doc = (openapi_t){.snapshot = p->snapshot,
                        .schema = r->schema,
+                       .settings = p->settings,
                        .shows_all = p->settings->openapi_mode == REST_OPENAPI_IGNORE,
                        .visible = map_create(p->pool, 256)};
     buf_t quoted; /* regnamespace reads an identifier */
@@ -81,6 +82,24 @@ bool openapi_shows(const openapi_t *doc, uint32_t oid)
 }
 
 /* ---- shared pieces ---- */
+
+/* The part behind "schema." or the whole. */
+static str_t without_schema(str_t type, str_t schema)
+{
+    bool is_inside =
+        type.len > schema.len + 1 && str_starts_with(type, schema) && type.base[schema.len] == '.';
+    return is_inside ? str_slice(type, schema.len + 1, type.len) : type;
+}
+
+str_t openapi_shown_type(const openapi_t *doc, str_t type)
+{
+    if (doc->shows_all)
+        return type;
+    type = without_schema(type, doc->schema);
+    for (uint32_t i = 0; i < doc->settings->extra_search_path_count; i++)
+        type = without_schema(type, doc->settings->extra_search_path[i]);
+    return type;
+}
 
 void openapi_comment(str_t comment, str_t *summary, str_t *description)
 {
@@ -283,7 +302,7 @@ static void emit_routines(emit_t *e, pool_t *pool, const openapi_t *doc)
             if (openapi_shows(doc, o->routines[k]->oid))
                 shown = o->routines[k];
         if (shown != NULL)
-            openapi_routine_path(e, pool, shown);
+            openapi_routine_path(e, pool, doc, shown);
     }
 }
 

@@ -9,11 +9,16 @@ typedef struct {
     const schema_snapshot_t *snapshot;
     str_t schema;
     str_t comment;  /* of the schema: title, then description; null string: none */
+    const rest_settings_t *settings;
     bool shows_all; /* privileges are ignored */
     map_t *visible; /* oids as text of the relations and routines the role may use */
 } openapi_t;
 
 bool openapi_shows(const openapi_t *doc, uint32_t oid);
+
+/* A type's name as this document shows it: where it follows the role's privileges, without the schemas that
+ * the request searches anyway. */
+str_t openapi_shown_type(const openapi_t *doc, str_t type);
 
 /* What a comment says: its first line, and the rest without leading empty lines (null when there is none). */
 void openapi_comment(str_t comment, str_t *summary, str_t *description);
@@ -30,6 +35,6 @@ void openapi_table_path(emit_t *e, pool_t *pool, const schema_table_t *table);
 void openapi_table_parameters(emit_t *e, pool_t *pool, const schema_table_t *table);
 
 /* ---- openapi_routine.c ---- */
-void openapi_routine_path(emit_t *e, pool_t *pool, const schema_routine_t *routine);
+void openapi_routine_path(emit_t *e, pool_t *pool, const openapi_t *doc, const schema_routine_t *routine);
 
 #endif
