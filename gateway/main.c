@@ -336,6 +336,7 @@ static void dispose(gateway_t *gateway)
     http_server_destroy(gateway->server);
     worker_pool_destroy(gateway->workers);
     worker_pool_destroy(gateway->hash_workers);
+    loop_turn(gateway->loop, 0); /* what the workers finished last is told while the rooms still stand */
     schema_cache_destroy(gateway->schema);
     db_sessions_destroy(gateway->internal_sessions);
     db_sessions_destroy(gateway->request_sessions);

@@ -50,25 +50,73 @@ void http_guard_socket(int fd, bool is_unix)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
-static size_t head_size(const h2o_req_t *native)
+/* --- refusing before a handler runs --- */
+
+/* How often the headers stand in the head that decide where a request ends and whom it is for. */
+typedef struct {
+    size_t bytes, hosts, lengths, encodings;
+    bool is_malformed;
+} head_facts_t;
+
+static bool is_named(str_t line, str_t lower_name)
 {
-    size_t size = native->input.path.len;
-    for (size_t i = 0; i < native->headers.size; i++)
-        size += native->headers.entries[i].name->len + native->headers.entries[i].value.len + 4;
-    return size;
+    return line.len > lower_name.len && line.base[lower_name.len] == ':' &&
+           str_eq_nocase(str_slice(line, 0, lower_name.len), lower_name);
+}
+
+/* libh2o consumes these headers and keeps only one of each, but the bytes of the head still lie at the front
+ * of the socket's buffer while the request is answered. */
+static head_facts_t read_head(str_t bytes)
+{
+    head_facts_t facts = {0};
+    size_t at = 0;
+    bool is_first = true;
+    for (;;) {
+        size_t end = str_find_char(bytes, '\n', at);
+        if (end == SIZE_MAX)
+            break;
+        bool has_cr = end > at && bytes.base[end - 1] == '\r';
+        str_t line = str_slice(bytes, at, has_cr ? end - 1 : end);
+        at = end + 1;
+        facts.is_malformed = facts.is_malformed || !has_cr;
+        if (line.len == 0 && !is_first)
+            break;
+        is_first = is_first && line.len == 0; /* an empty line before the request is allowed */
+        if (line.len != 0 && (line.base[0] == ' ' || line.base[0] == '\t'))
+            facts.is_malformed = true; /* a folded header */
+        facts.hosts += is_named(line, STR("host"));
+        facts.lengths += is_named(line, STR("content-length"));
+        facts.encodings += is_named(line, STR("transfer-encoding"));
+    }
+    facts.bytes = at;
+    return facts;
+}
+
+/* Requests that a proxy before us could have understood in another way: RFC 9112 sections 2.2, 3.2, 5.2, 6.3.
+ */
+static bool is_ambiguous(const head_facts_t *facts, int version)
+{
+    if (facts->is_malformed || facts->hosts > 1 || facts->lengths + facts->encodings > 1)
+        return true;
+    return version >= 0x101 ? facts->hosts == 0 : facts->encodings != 0;
 }
 
 bool http_guard_refuses(http_server_t *server, http_request_t *request)
 {
+    const h2o_buffer_t *input = request->conn->sock->input;
+    head_facts_t facts = read_head(str_make(input->bytes, input->size));
     int status = 0;
-    if (server->limits.url_max != 0 && request->native->input.path.len > server->limits.url_max)
+    if (is_ambiguous(&facts, request->native->version))
+        status = 400;
+    else if (server->limits.url_max != 0 && request->native->input.path.len > server->limits.url_max)
         status = 414;
-    else if (head_size(request->native) > HEAD_MAX)
+    else if (facts.bytes > HEAD_MAX)
         status = 431;
     if (status == 0)
         return false;
     observe(LOG_INFO, "http_request_refused", F_INT("status", status),
             F_STR("client", http_client_addr(request)));
+    request->native->http1_is_persistent = 0; /* whatever follows may be a part of it */
     str_t body =
         pool_printf(request->pool, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
                     status, http_reason(status));

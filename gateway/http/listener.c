@@ -100,7 +100,9 @@ static err_t *bind_tcp(pool_t *errors, const http_listen_t *listen_on, int *out)
 {
     bool is_any =
         str_is_null(listen_on->host) || listen_on->host.len == 0 || str_eq(listen_on->host, STR("*"));
-    char *host = pool_cstr(errors, is_any ? STR("0.0.0.0") : listen_on->host);
+    bool is_bracketed = listen_on->host.len > 2 && listen_on->host.base[0] == '['; /* [::1] as in a URL */
+    str_t name = is_bracketed ? str_slice(listen_on->host, 1, listen_on->host.len - 1) : listen_on->host;
+    char *host = pool_cstr(errors, is_any ? STR("0.0.0.0") : name);
     char port[8];
     snprintf(port, sizeof(port), "%u", listen_on->port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
@@ -173,7 +175,7 @@ err_t *http_server_listen(http_server_t *server, pool_t *errors, const http_list
                           uint16_t *bound_port)
 {
     SSL_CTX *tls = NULL;
-    bool has_tls = !str_is_null(listen_on->tls_cert), is_unix = !str_is_null(listen_on->unix_path);
+    bool has_tls = listen_on->tls_cert.len != 0, is_unix = listen_on->unix_path.len != 0;
     if (has_tls) {
         err_t *err = http_tls_create(errors, pool_cstr(errors, listen_on->tls_cert),
                                      pool_cstr(errors, listen_on->tls_key), &tls);

@@ -39,7 +39,7 @@ typedef struct {
     uint16_t port;           /* 0: the system chooses */
     str_t unix_path;         /* listens on a unix socket instead, mode 0660 */
     uint16_t unix_mode;      /* 0: 0660 */
-    str_t tls_cert, tls_key; /* PEM file paths; null string: plain */
+    str_t tls_cert, tls_key; /* PEM file paths; empty: plain */
     http_handler_fn handler; /* each listener may have its own (admin) */
     void *arg;
 } http_listen_t;

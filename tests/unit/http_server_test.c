@@ -200,6 +200,55 @@ static void garbage_gets_400_and_the_connection_ends(void **state)
     close(fd);
 }
 
+static int status_of(const char *bytes)
+{
+    int fd = client_connect(harness.port);
+    client_send_text(fd, bytes);
+    client_answer_t answer = client_answer(fd, true);
+    if (answer.status == 400) {
+        assert_true(client_head_has(&answer, "connection: close"));
+        assert_true(client_is_closed(fd));
+    }
+    free(answer.body);
+    close(fd);
+    return answer.status;
+}
+
+static void requests_that_a_proxy_may_read_otherwise_are_refused(void **state)
+{
+    (void)state;
+#define POST "POST /echo HTTP/1.1\r\nHost: x\r\n"
+    static const char *const bad[] = {
+        POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST "transfer-encoding: chunked\r\nCONTENT-LENGTH: 3\r\n\r\n0\r\n\r\n",
+        POST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "GET /hello HTTP/1.1\r\n\r\n",
+        "GET /hello HTTP/1.1\nHost: x\n\n",
+        "GET /hello HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: x\r\nX-A: b\r\n folded\r\n\r\n",
+        POST "Content-Length: +3\r\n\r\nabc",
+        POST "Content-Length: 3, 3\r\n\r\nabc",
+        POST "Content-Length : 3\r\n\r\nabc",
+        POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        POST "Content-Length: 99999999999999999999\r\n\r\nabc",
+        POST "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\nabc\r\n0\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (status_of(bad[i]) != 400)
+            fail_msg("accepted: %s", bad[i]);
+    static const char *const good[] = {
+        "\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /hello HTTP/1.0\r\n\r\n",
+        POST "Content-Length: 3\r\nX-Content-Length: 4\r\nX-Host: y\r\n\r\nabc",
+        POST "Transfer-Encoding: CHUNKED\r\n\r\n3\r\n\nx\n\r\n0\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_int_equal(status_of(good[i]), 200);
+}
+
 static void slow_heads_and_slow_bodies_are_cut(void **state)
 {
     (void)state;
@@ -406,6 +455,7 @@ int main(void)
         SCENE(too_large_a_body_gets_413_even_while_it_is_sent),
         SCENE(long_urls_and_heads_are_refused),
         SCENE(garbage_gets_400_and_the_connection_ends),
+        SCENE(requests_that_a_proxy_may_read_otherwise_are_refused),
         SCENE(slow_heads_and_slow_bodies_are_cut),
         SCENE(a_client_that_leaves_ends_its_request),
         SCENE(a_client_that_leaves_ends_its_stream),
