@@ -1,0 +1,26 @@
+/* A JSON body: what is accepted prints and reads back the same; what is refused has a client's status. */
+#include "base/read_json.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    pool_t *pool = pool_create();
+    const read_json_limits_t limits = {
+        .size_max = 4096, .depth_max = 16, .nodes_max = 300, .any_value = true};
+    json_t *value, *again;
+    err_t *err = read_json(pool, str_make((const char *)data, size), &limits, &value);
+    if (err != NULL) {
+        if (err->status != 400 && err->status != 413)
+            __builtin_trap();
+    } else {
+        const read_json_limits_t loose = {.size_max = 1 << 20, .depth_max = 32, .any_value = true};
+        err = read_json(pool, read_json_dump(pool, value), &loose, &again);
+        if (err != NULL || !json_equal(value, again))
+            __builtin_trap();
+    }
+    pool_destroy(pool);
+    return 0;
+}
