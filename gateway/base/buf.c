@@ -48,25 +48,6 @@ char *buf_reserve(buf_t *buf, size_t more)
     return buf->base + buf->len;
 }
 
-void buf_append(buf_t *buf, const void *bytes, size_t len)
-{
-    if (len == 0)
-        return;
-    memcpy(buf_reserve(buf, len), bytes, len);
-    buf->len += len;
-}
-
-void buf_append_str(buf_t *buf, str_t s)
-{
-    buf_append(buf, s.base, s.len);
-}
-
-void buf_append_char(buf_t *buf, char c)
-{
-    *buf_reserve(buf, 1) = c;
-    buf->len++;
-}
-
 void buf_append_int(buf_t *buf, int64_t value)
 {
     char digits[24];

@@ -17,9 +17,28 @@ void buf_dispose(buf_t *buf); /* no-op on a pool */
 /* Room for `more` bytes behind len; returns where to write them. The caller adds to len. */
 char *buf_reserve(buf_t *buf, size_t more);
 
-void buf_append(buf_t *buf, const void *bytes, size_t len);
-void buf_append_str(buf_t *buf, str_t s);
-void buf_append_char(buf_t *buf, char c);
+static inline void buf_append(buf_t *buf, const void *bytes, size_t len)
+{
+    if (len == 0)
+        return;
+    if (buf->capacity - buf->len < len)
+        buf_reserve(buf, len);
+    memcpy(buf->base + buf->len, bytes, len);
+    buf->len += len;
+}
+
+static inline void buf_append_str(buf_t *buf, str_t s)
+{
+    buf_append(buf, s.base, s.len);
+}
+
+static inline void buf_append_char(buf_t *buf, char c)
+{
+    if (buf->len == buf->capacity)
+        buf_reserve(buf, 1);
+    buf->base[buf->len++] = c;
+}
+
 void buf_append_int(buf_t *buf, int64_t value);
 void buf_printf(buf_t *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define buf_append_lit(buf, literal) buf_append((buf), "" literal "", sizeof(literal) - 1)

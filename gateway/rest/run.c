@@ -11,12 +11,40 @@
 
 #include <stdlib.h>
 
-typedef struct {
+#define SPARES_MAX 8
+#define SPARE_BYTES_MAX (2 * 1024 * 1024)
+
+struct rest {
     gateway_t *gateway;
     rest_settings_box_t *box; /* in force */
-} rest_t;
+    /* Bodies of ended requests, for the next ones: large ones would be mapped and cleared anew each time. */
+    buf_t spares[SPARES_MAX];
+    size_t spare_count, spare_bytes;
+};
+typedef struct rest rest_t;
 
 /* ---- life of a run ---- */
+
+static void take_spare(rest_run_t *run)
+{
+    rest_t *rest = run->rest;
+    if (rest->spare_count == 0)
+        return;
+    run->result.body = rest->spares[--rest->spare_count];
+    rest->spare_bytes -= run->result.body.capacity;
+}
+
+static void give_back(rest_t *rest, buf_t *body)
+{
+    if (body->base == NULL || rest->spare_count == SPARES_MAX ||
+        rest->spare_bytes + body->capacity > SPARE_BYTES_MAX) {
+        buf_dispose(body);
+        return;
+    }
+    rest->spare_bytes += body->capacity;
+    rest->spares[rest->spare_count++] = *body;
+    *body = (buf_t){0};
+}
 
 static void run_dispose(void *arg)
 {
@@ -24,7 +52,7 @@ static void run_dispose(void *arg)
     loop_timer_stop(&run->stall);
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
-    buf_dispose(&run->result.body);
+    give_back(run->rest, &run->result.body);
     schema_unref(run->snapshot);
     rest_settings_unref(run->box);
 }
@@ -33,6 +61,7 @@ static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
 {
     rest_run_t *run = POOL_NEW(ctx->pool, rest_run_t);
     run->ctx = ctx;
+    run->rest = rest;
     run->pool = ctx->pool;
     run->box = rest_settings_ref(rest->box);
     run->settings = &run->box->values;
@@ -172,6 +201,7 @@ static void handle(void *arg, api_context_t *ctx)
         rest_respond_error(run, err);
         return;
     }
+    take_spare(run);
     rest_result_reset(run);
     if (run->plan.stmt_count == 0) {
         rest_respond(run);
@@ -195,6 +225,8 @@ static void on_config_reloaded(void *arg, str_t subject)
 static void rest_dispose(void *arg)
 {
     rest_t *rest = arg;
+    for (size_t i = 0; i < rest->spare_count; i++)
+        buf_dispose(&rest->spares[i]);
     rest_settings_unref(rest->box);
 }
 

@@ -31,6 +31,7 @@ typedef enum {
 
 /* Lives in the request's pool; a dispose hook cancels the transaction and drops the references. */
 typedef struct {
+    struct rest *rest; /* the room, run.c */
     api_context_t *ctx;
     pool_t *pool;
     rest_settings_box_t *box;
