@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { STMTS_PER_CONN = 128 };
+enum {
+    STMTS_PER_CONN = 128,
+    ANSWER_GRACE_US = 5000000,  /* beyond statement_timeout */
+    DETACHED_MAX_US = 30000000, /* nobody waits for it and the cancel did not help */
+    HOUSEKEEPING_MAX_US = 10000000
+};
 
 /* The one place where a connection's state changes. */
 void conn_set_state(conn_t *conn, conn_state_t state)
@@ -63,6 +68,7 @@ static void on_readable(void *arg)
         return;
     if (!PQconsumeInput(conn->pg))
         conn_mark_broken(conn, NULL);
+    conn->last_heard_us = clock_mono_us();
     result_process(conn);
     if (PQstatus(conn->pg) == CONNECTION_BAD)
         conn_mark_broken(conn, NULL);
@@ -141,6 +147,23 @@ bool conn_check_alive(conn_t *conn)
     return false;
 }
 
+/* The server ends statements by itself; when even that does not come, it or the network is gone. */
+bool conn_is_overdue(const conn_t *conn, int64_t now_us)
+{
+    if (conn->state == CONN_STATE_CANCELLING)
+        return now_us - conn->last_heard_us > HOUSEKEEPING_MAX_US;
+    if (conn->state != CONN_STATE_BUSY || conn->is_paused)
+        return false;
+    const db_tx_t *tx = conn->first->tx;
+    int64_t silent_us =
+        now_us - (tx != NULL && tx->sent_us > conn->last_heard_us ? tx->sent_us : conn->last_heard_us);
+    if (tx == NULL)
+        return silent_us > HOUSEKEEPING_MAX_US;
+    if (tx->is_detached && silent_us > DETACHED_MAX_US)
+        return true;
+    return tx->spec.timeout_ms > 0 && silent_us > tx->spec.timeout_ms * 1000LL + ANSWER_GRACE_US;
+}
+
 void conn_append(conn_t *conn, segment_t *segment)
 {
     segment->next = NULL;
@@ -175,6 +198,7 @@ void conn_pause(conn_t *conn, bool is_paused)
     if (conn->is_paused == is_paused || conn->state == CONN_STATE_BROKEN)
         return;
     conn->is_paused = is_paused;
+    conn->last_heard_us = clock_mono_us();
     loop_watch_want_read(conn->watch, !is_paused);
     if (!is_paused && !conn->is_processing)
         loop_timer_start(conn->pool->loop, &conn->wake, 0, on_wake, conn);

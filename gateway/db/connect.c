@@ -13,8 +13,9 @@ static const char *const defaults[][2] = {
     {"tcp_user_timeout", "15000"},
 };
 
-static const char pinned_options[] = "-c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=1 "
-                                     "-c bytea_output=hex";
+static const char pinned_options[] =
+    "-c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=1 "
+    "-c bytea_output=hex -c client_min_messages=error"; /* notices have no reader */
 
 enum { PARAMS_MAX = 64 };
 

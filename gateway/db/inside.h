@@ -99,7 +99,8 @@ struct conn {
     bool is_dirty;        /* a write or a call ran since the last wash */
     uint64_t last_caller; /* hash of role and claims */
     int64_t opened_us, idle_since_us, last_sync_us;
-    loop_timer_t wake; /* zero delay: sweep or go on reading */
+    int64_t last_heard_us; /* when the server last sent something, or reading was resumed */
+    loop_timer_t wake;     /* zero delay: sweep or go on reading */
     loop_timer_t cancel_delay;
     struct cancel *cancel;
     char reason[200]; /* of CONN_STATE_BROKEN; empty: libpq knows */
@@ -129,6 +130,7 @@ struct db_pool {
     buf_t text, values; /* scratch of segment building */
     buf_t row;          /* scratch of result reading: must not be shared with building, handlers submit */
     struct lane *lane;
+    struct metric *size_gauge, *idle_gauge, *waiting_gauge;
     int64_t done_total, lost_total, retry_total, timeout_total, cancel_total;
 };
 
@@ -136,7 +138,9 @@ struct db_pool {
 conn_t *conn_create(db_pool_t *pool);
 void conn_destroy(conn_t *conn); /* its transactions must be gone */
 void conn_set_state(conn_t *conn, conn_state_t state);
-bool conn_check_alive(conn_t *conn); /* an idle one: false when the server has left meanwhile */
+bool conn_is_overdue(const conn_t *conn,
+                     int64_t now_us); /* no answer although the statement's time is over */
+bool conn_check_alive(conn_t *conn);  /* an idle one: false when the server has left meanwhile */
 /* `reason` NULL: libpq's text when it is swept. The first reason counts. */
 void conn_mark_broken(conn_t *conn, const char *reason);
 void conn_append(conn_t *conn, segment_t *segment);
@@ -165,6 +169,9 @@ bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t co
 
 /* result.c: receiving. Reads what has arrived until nothing more is complete. */
 void result_process(conn_t *conn);
+
+/* pool_info.c */
+void pool_info_publish(db_pool_t *pool); /* gauges */
 
 /* tx.c */
 void tx_finish(db_tx_t *tx, err_t *error); /* calls on_done unless detached, frees */

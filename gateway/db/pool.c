@@ -361,7 +361,10 @@ static void janitor(void *arg)
     for (size_t i = pool->conn_count; i-- > 0;)
         if (pool->conns[i]->state == CONN_STATE_IDLE && is_worn_out(pool->conns[i], now))
             remove_conn(pool->conns[i]);
+        else if (conn_is_overdue(pool->conns[i], now))
+            conn_mark_broken(pool->conns[i], "no answer in time");
     db_pool_dispatch(pool);
+    pool_info_publish(pool);
     loop_timer_start(pool->loop, &pool->janitor, JANITOR_MS, janitor, pool);
 }
 

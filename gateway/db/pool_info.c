@@ -1,6 +1,9 @@
 /* What others may ask of a pool and change in it. */
 #include "db/inside.h"
 
+#include "base/metrics.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 static str_t copy_text(str_t text)
@@ -29,6 +32,27 @@ void db_pool_set_options(db_pool_t *pool, const db_pool_options_t *options)
         pool->generation++;
     free((char *)old.name.base);
     free((char *)old.conninfo.base);
+}
+
+static void publish(db_pool_t *pool, metric_t **gauge, const char *name, const char *help, size_t value)
+{
+    if (*gauge == NULL) {
+        char label[80];
+        snprintf(label, sizeof(label), "pool=\"%.*s\"", STR_ARG(pool->options.name));
+        *gauge = metric_gauge(name, help, label);
+    }
+    metric_set(*gauge, (int64_t)value);
+}
+
+void pool_info_publish(db_pool_t *pool)
+{
+    size_t idle = 0;
+    for (size_t i = 0; i < pool->conn_count; i++)
+        idle += pool->conns[i]->state == CONN_STATE_IDLE;
+    publish(pool, &pool->size_gauge, "basalt_db_pool_size", "Connections of the pool", pool->conn_count);
+    publish(pool, &pool->idle_gauge, "basalt_db_pool_idle", "Connections without a transaction", idle);
+    publish(pool, &pool->waiting_gauge, "basalt_db_pool_waiting", "Transactions that wait for a connection",
+            pool->waiting.count + pool->waiting_fast.count);
 }
 
 bool db_pool_is_up(const db_pool_t *pool)

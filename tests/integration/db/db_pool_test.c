@@ -277,7 +277,7 @@ static void requests_in_a_short_outage_only_wait(void **state)
     db_pool_t *pool = test_pool(2, 5000);
     assert_int_equal(test_query(pool, "anon", NULL, "select 1").status, 0);
     /* one crashing backend restarts all others */
-    int pid = atoi(test_sql("select pid from pg_stat_activity where usename = 'authenticator'"));
+    int pid = atoi(test_query(pool, "anon", NULL, "select pg_backend_pid()").last[0]);
     kill(pid, SIGKILL);
     test_run_for(5);
     for (int i = 0; i < 20; i++)
@@ -383,6 +383,30 @@ static void destroying_the_pool_tells_all_that_wait(void **state)
     }
 }
 
+/* A stopped backend is what a black-holed network looks like: no end, no answer. */
+static void a_server_that_stopped_answering_costs_one_deadline(void **state)
+{
+    (void)state;
+    db_pool_t *pool = test_pool(1, 2000);
+    assert_int_equal(test_query(pool, "anon", NULL, "select 1").status, 0);
+    int pid = atoi(test_query(pool, "anon", NULL, "select pg_backend_pid()").last[0]);
+    kill(pid, SIGSTOP);
+    request_t request;
+    outcome_t outcome = {0};
+    test_request(&request, "anon", NULL, "select 1");
+    request.spec.timeout_ms = 500;
+    int64_t began = clock_mono_us();
+    test_run(pool, &request, &outcome);
+    assert_string_equal(outcome.code, "PGRST001");
+    assert_string_equal(outcome.details, "no answer in time");
+    assert_true(outcome.done_us - began < 8000000);
+    assert_int_equal(test_query(pool, "anon", NULL, "select 1").status, 0);
+    kill(pid, SIGKILL); /* the server restarts */
+    db_pool_destroy(pool);
+    test_run_for(300);
+    test_sql("select 1");
+}
+
 int main(void)
 {
     test_setup_schema();
@@ -398,6 +422,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_of_a_big_result_costs_little_memory),
         cmocka_unit_test(connections_are_closed_when_idle_or_old),
         cmocka_unit_test(destroying_the_pool_tells_all_that_wait),
+        cmocka_unit_test(a_server_that_stopped_answering_costs_one_deadline),
         cmocka_unit_test(requests_in_a_short_outage_only_wait),
         cmocka_unit_test(a_killed_database_is_found_again_within_a_second),
     };
