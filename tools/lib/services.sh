@@ -82,6 +82,7 @@ DSM_URL=$(api_url)
 SERVICE_ROLE_KEY=$SERVICE_ROLE_KEY
 EXECUTOR_SHARED_SECRET=$EXECUTOR_SHARED_SECRET
 API_SERVER_PORT=$EXECUTOR_PORT
+${BASALT_ALLOW_LOCAL_TARGETS:+BASALT_ALLOW_LOCAL_TARGETS=$BASALT_ALLOW_LOCAL_TARGETS}
 ${WITH_TLS:+BASALT_CA_FILE=$STATE/tls/ca.crt}
 CONF
     extra_settings executor
@@ -101,6 +102,7 @@ start_service() {
     local name=$1
     shift
     as_service setsid --fork env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LANG=C.UTF-8 \
+        BASALT_ENV="$STATE/$name.env" \
         "$STATE/bin/supervise" "$name" "$RUN_DIR/$name.pid" "$STATE/log/$name.log" "$@"
 }
 
