@@ -276,7 +276,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
     auth_register(gateway, pool);
     realtime_register(gateway);
     functions_register(gateway);
-    jobs_register(gateway);
+    jobs_register(gateway, pool);
     executor_proxy_register(gateway, pool);
     site_register(gateway, pool);
 }
@@ -331,11 +331,13 @@ static err_t *listen_all(gateway_t *gateway, pool_t *pool)
     return err;
 }
 
-static void dispose(gateway_t *gateway)
+/* No more requests, then no more tasks, then the rooms with what they listen to, then what they stood on. */
+static void dispose(gateway_t *gateway, pool_t *rooms)
 {
     http_server_destroy(gateway->server);
     worker_pool_destroy(gateway->workers);
     worker_pool_destroy(gateway->hash_workers);
+    pool_destroy(rooms);
     loop_turn(gateway->loop, 0); /* what the workers finished last is told while the rooms still stand */
     schema_cache_destroy(gateway->schema);
     db_sessions_destroy(gateway->internal_sessions);
@@ -354,6 +356,7 @@ static void dispose(gateway_t *gateway)
 static int serve(process_t *process)
 {
     gateway_t *gateway = &process->gateway;
+    pool_t *rooms = pool_create(); /* state of the rooms: goes before the services that they use */
     watch_signals(process);
     fetch_global_init();
     gateway->loop = loop_create();
@@ -361,7 +364,7 @@ static int serve(process_t *process)
     if (err != NULL)
         return fail(err, "configuration");
     create_schema_cache(process);
-    register_rooms(gateway, process->pool);
+    register_rooms(gateway, rooms);
     err = listen_all(gateway, process->pool);
     if (err != NULL)
         return fail(err, "listen");
@@ -370,7 +373,7 @@ static int serve(process_t *process)
     observe(LOG_INFO, "started", F_CSTR("version", BASALT_VERSION), F_INT("pid", getpid()));
     loop_run(gateway->loop);
     loop_watch_destroy(process->signals);
-    dispose(gateway);
+    dispose(gateway, rooms);
     fetch_global_cleanup();
     observe(LOG_INFO, "stopped", F_INT("pid", getpid()));
     return 0;

@@ -14,6 +14,6 @@
 
 #include "api/gateway.h"
 
-void jobs_register(gateway_t *gateway);
+void jobs_register(gateway_t *gateway, pool_t *pool); /* its state lives in `pool` */
 
 #endif

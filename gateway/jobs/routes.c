@@ -104,8 +104,8 @@ static void handle(void *arg, api_context_t *ctx)
         api_task_submit(ctx, ctx->gateway->workers, NULL, run, NULL);
 }
 
-void jobs_register(gateway_t *gateway)
+void jobs_register(gateway_t *gateway, pool_t *pool)
 {
     api_route_add(gateway, &(api_route_t){"/jobs/v1", API_STYLE_FUNCTION, handle,
-                                          jobs_streams_create(gateway), NULL, NULL, false});
+                                          jobs_streams_create(gateway, pool), NULL, NULL, false});
 }

@@ -113,11 +113,18 @@ static void start_listening(jobs_streams_t *streams)
         streams->listen = db_listen_create(streams->gateway->loop, conninfo, &channel, 1, &HANDLERS, streams);
 }
 
-jobs_streams_t *jobs_streams_create(gateway_t *gateway)
+static void dispose(void *arg)
 {
-    jobs_streams_t *streams = calloc(1, sizeof(*streams));
-    if (streams == NULL)
-        abort();
+    jobs_streams_t *streams = arg;
+    loop_timer_stop(&streams->heartbeat);
+    if (streams->listen != NULL)
+        db_listen_destroy(streams->listen);
+}
+
+jobs_streams_t *jobs_streams_create(gateway_t *gateway, pool_t *pool)
+{
+    jobs_streams_t *streams = POOL_NEW(pool, jobs_streams_t);
+    pool_on_dispose(pool, dispose, streams);
     streams->gateway = gateway;
     if (gateway->internal_sessions != NULL)
         start_listening(streams);
