@@ -31,17 +31,19 @@ static err_t *read_family(auth_scope_t *scope, str_t token, family_t *out, bool 
 {
     db_rows_t rows;
     err_t *err =
-        auth_query(
-            scope,
-            STR("select r.user_id, s.id, s.oauth_client_id, a.token, a.parent, coalesce(r.revoked, "
-                "false), " MS("r.updated_at") ", " MS("s.created_at") ", " MS("s.refreshed_at at time zone "
-                                                                              "'UTC'") ", " MS(
-                    "s.not_after") " from auth.refresh_tokens r left join auth.sessions s on s.id = "
-                                   "r.session_id "
-                                   "left join lateral (select t.token, t.parent from auth.refresh_tokens t "
-                                   "where t.session_id = s.id and "
-                                   "not t.revoked order by t.id desc limit 1) a on true where r.token = $1"),
-            &token, 1, &rows);
+        auth_query(scope,
+                   STR("select r.user_id, s.id, s.oauth_client_id, a.token, a.parent, coalesce(r.revoked, "
+                       "false), " MS("r.updated_at") ", " MS("s.created_at") ", " MS(
+                           "s.refreshed_at at time zone "
+                           "'UTC'") ", " MS("s.not_after") " from auth.refresh_tokens r left join "
+                                                           "auth.sessions s on s.id = "
+                                                           "r.session_id "
+                                                           "left join lateral (select t.token, t.parent from "
+                                                           "auth.refresh_tokens t "
+                                                           "where t.session_id = s.id and "
+                                                           "not t.revoked order by t.id desc limit 1) a on "
+                                                           "true where r.token = $1"),
+                   &token, 1, &rows);
     *is_found = err == NULL && rows.row_count > 0;
     if (!*is_found)
         return err;

@@ -29,6 +29,8 @@ err_t *auth_begin(auth_scope_t *scope)
      * schema. */
     static const str_t SETTINGS[] = {
         {"search_path", 11}, {"auth, public, extensions", 24}, {"TimeZone", 8}, {"UTC", 3}};
+    if (scope->db != NULL)
+        return err_bug(scope->pool, "a transaction is open already");
     if (scope->gateway->internal_sessions == NULL)
         return auth_error(scope->pool, 503, "unexpected_failure",
                           "Auth is not available: no internal database login is configured");
@@ -90,8 +92,10 @@ static bool is_passing_trouble(const err_t *err)
 err_t *auth_db_error(auth_scope_t *scope, err_t *err, const char *message)
 {
     /* Our own refusals pass; what is left comes from the database room. */
-    bool is_pool = err != NULL && err->family == ERR_FAMILY_OVERLOAD && str_starts_with(err->code, STR("PGRST"));
-    bool is_database = err != NULL && err->family == ERR_FAMILY_DATABASE && !str_eq(err->code, STR("unexpected_failure"));
+    bool is_pool =
+        err != NULL && err->family == ERR_FAMILY_OVERLOAD && str_starts_with(err->code, STR("PGRST"));
+    bool is_database =
+        err != NULL && err->family == ERR_FAMILY_DATABASE && !str_eq(err->code, STR("unexpected_failure"));
     if (!is_pool && !is_database)
         return err;
     if (is_passing_trouble(err))
