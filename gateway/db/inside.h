@@ -166,6 +166,7 @@ bool conn_is_surplus(const conn_t *conn); /* too many, or opened with an old con
 bool segment_send_tx(conn_t *conn, db_tx_t *tx);
 bool segment_send_end(conn_t *conn, db_tx_t *tx, db_end_t end);
 bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t count, bool is_prepared);
+bool segment_send_wash(conn_t *conn);
 
 /* result.c: receiving. Reads what has arrived until nothing more is complete. */
 void result_process(conn_t *conn);

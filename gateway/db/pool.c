@@ -354,15 +354,24 @@ static bool is_worn_out(const conn_t *conn, int64_t now)
            (options->lifetime_ms > 0 && now - conn->opened_us > options->lifetime_ms * 1000LL);
 }
 
+/* A dirty connection that nobody uses may hold advisory locks or temporary tables: washed after a second at
+ * most. */
+static void look_after(conn_t *conn, int64_t now)
+{
+    if (conn_is_overdue(conn, now))
+        conn_mark_broken(conn, "no answer in time");
+    else if (conn->state == CONN_STATE_IDLE && is_worn_out(conn, now))
+        remove_conn(conn);
+    else if (conn->state == CONN_STATE_IDLE && conn->is_dirty)
+        segment_send_wash(conn);
+}
+
 static void janitor(void *arg)
 {
     db_pool_t *pool = arg;
     int64_t now = clock_mono_us();
     for (size_t i = pool->conn_count; i-- > 0;)
-        if (pool->conns[i]->state == CONN_STATE_IDLE && is_worn_out(pool->conns[i], now))
-            remove_conn(pool->conns[i]);
-        else if (conn_is_overdue(pool->conns[i], now))
-            conn_mark_broken(pool->conns[i], "no answer in time");
+        look_after(pool->conns[i], now);
     db_pool_dispatch(pool);
     pool_info_publish(pool);
     loop_timer_start(pool->loop, &pool->janitor, JANITOR_MS, janitor, pool);

@@ -18,9 +18,9 @@ typedef struct {
     int idle_timeout_ms;    /* close idle connections after; 0: never */
     int lifetime_ms;        /* close connections older than; 0: never */
     bool is_prepared;       /* PGRST_DB_PREPARED_STATEMENTS */
-    /* False (requests): before a connection passes from one caller (role and claims) to another after a write
-     * or a call, session state that functions may have left is wiped: RESET ALL, temporary tables, advisory
-     * locks. True (internal pools, only our own SQL): never. */
+    /* False (requests): session state that functions may have left (settings, temporary tables, advisory
+     * locks) is wiped before a connection on which a write or a call ran passes to another caller (role and
+     * claims), or within a second when it is idle. True (internal pools, only our own SQL): never. */
     bool is_trusting;
     /* Reads that take no longer than this in the mean may share a connection with others; 0: 500. */
     int share_limit_us;

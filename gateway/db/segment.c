@@ -181,18 +181,25 @@ bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t co
 }
 
 /* Session state that a function may have left must not reach another caller. */
-static bool wash(conn_t *conn, const db_tx_spec_t *spec)
+bool segment_send_wash(conn_t *conn)
 {
     static const char *const texts[] = {"RESET ROLE",   "RESET ALL",
                                         "DISCARD TEMP", "DISCARD SEQUENCES",
                                         "UNLISTEN *",   "select pg_catalog.pg_advisory_unlock_all()"};
+    conn->is_dirty = false;
+    return segment_send_housekeeping(conn, texts, sizeof(texts) / sizeof(texts[0]), true);
+}
+
+static bool wash_for(conn_t *conn, const db_tx_spec_t *spec)
+{
     if (conn->pool->options.is_trusting)
         return true;
     uint64_t caller = str_hash(spec->role) * 31 + str_hash(setting(spec, STR("request.jwt.claims")));
     bool must_wash = conn->is_dirty && caller != conn->last_caller;
+    bool ok = !must_wash || segment_send_wash(conn);
     conn->last_caller = caller;
-    conn->is_dirty = (conn->is_dirty && !must_wash) || spec->is_exclusive || !spec->is_read_only;
-    return !must_wash || segment_send_housekeeping(conn, texts, sizeof(texts) / sizeof(texts[0]), true);
+    conn->is_dirty = conn->is_dirty || spec->is_exclusive || !spec->is_read_only;
+    return ok;
 }
 
 static bool close_stale_stmts(conn_t *conn)
@@ -245,7 +252,7 @@ static segment_t *start_segment(conn_t *conn, db_tx_t *tx)
 
 bool segment_send_tx(conn_t *conn, db_tx_t *tx)
 {
-    bool ok = wash(conn, &tx->spec) && close_stale_stmts(conn);
+    bool ok = wash_for(conn, &tx->spec) && close_stale_stmts(conn);
     segment_t *segment = start_segment(conn, tx);
     tx->sent_us = clock_mono_us();
     if (ok && !send_body(conn, segment, &tx->spec)) {

@@ -51,6 +51,17 @@ static void what_a_function_leaves_on_the_connection_does_not_reach_another_call
     db_pool_destroy(pool);
 }
 
+static void locks_left_on_an_idle_connection_are_released(void **state)
+{
+    (void)state;
+    db_pool_t *pool = test_pool(1, 2000);
+    test_query(pool, "authenticated", ann, "select pg_advisory_lock(77)");
+    test_run_for(1500);
+    assert_string_equal(test_sql("select pg_try_advisory_lock(77)"), "t");
+    test_sql("select pg_advisory_unlock_all()");
+    db_pool_destroy(pool);
+}
+
 static void claims_and_settings_end_with_the_transaction(void **state)
 {
     (void)state;
@@ -404,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_caller_sees_only_its_own_rows),
         cmocka_unit_test(what_a_function_leaves_on_the_connection_does_not_reach_another_caller),
+        cmocka_unit_test(locks_left_on_an_idle_connection_are_released),
         cmocka_unit_test(claims_and_settings_end_with_the_transaction),
         cmocka_unit_test(an_error_leaves_the_next_transaction_unaffected),
         cmocka_unit_test(a_deferred_constraint_fails_the_transaction_at_its_end),
