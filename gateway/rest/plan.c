@@ -126,10 +126,10 @@ static void add_warning(planner_t *p, rest_plan_t *out)
     if (names.len > 0)
         out->warning =
             pool_printf(p->pool,
-                        "Embedded resource was referenced by relation name even though it "
+                        "299 PostgRESTv16 \"Embedded resource was referenced by relation name even though it "
                         "has an alias. "
                         "This is deprecated and will stop working in a future release. Update %.*s in "
-                        "query string filters, orders or limits.",
+                        "query string filters, orders or limits.\"",
                         STR_ARG(buf_str(&names)));
 }
 

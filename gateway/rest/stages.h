@@ -133,7 +133,7 @@ typedef struct rest_plan {
     bool has_primary_key;     /* of the target (Preference-Applied: resolution) */
 
     str_t allow;                            /* REST_FORMAT_INFO */
-    str_t warning;                          /* text of the Warning header, or null */
+    str_t warning;                          /* value of the Warning header, or null */
     str_t location_name;                    /* relation name as it appears in Location and Content-Location */
     const struct schema_snapshot *snapshot; /* the one it was planned with (held by the request) */
     void *openapi;                          /* planner's state for rest_openapi_render */
