@@ -182,7 +182,7 @@ static void test_json_paths_and_full_text(void **state)
 static void test_identifiers_are_quoted_wherever_they_stand(void **state)
 {
     (void)state;
-    assert_read("clients", "select=\"x\\\"; drop\":name",
+    assert_read("clients", "select=\"x\\\"%3B drop\":name",
                 "SELECT \"clients\".\"name\" AS \"x\"\"; drop\" FROM \"api\".\"clients\"");
     assert_read(
         "clients", "select=id&\"a\\\"b\"=eq.1&order=\"c\\\"d\"",
