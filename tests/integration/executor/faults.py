@@ -1,0 +1,169 @@
+"""Devices that misbehave: each fault ends in a failed job that says what happened and where, or is got over."""
+import time
+
+from harness import PASSWORD, Count, Stand, scenario, sql, until
+
+count = Count()
+stand = Stand(servers=16)
+legacy_addresses, legacy_admin = stand.start_simulator(1, ["--legacy-tls", "--generation", "8", "--sel-entries", "70"])
+sql("update network_settings set read_timeout_seconds = 2, connection_timeout_seconds = 2, retry_delay_seconds = 1; "
+    "insert into network_settings (read_timeout_seconds, connection_timeout_seconds, retry_delay_seconds) "
+    "select 2, 2, 1 where not exists (select from network_settings)")
+executor = stand.executor()
+used = iter(range(16))
+
+
+def scope(*ids):
+    return {"type": "specific", "server_ids": list(ids)}
+
+
+def check_of(fault, job_type="health_check", details=None, seconds=90):
+    """A server of its own (breakers are per device) with this fault, and the job's end."""
+    index = next(used)
+    server = stand.add_server(index)
+    if fault:
+        stand.fault(index, **fault)
+    started = time.time()
+    job = stand.run_job(job_type, scope(server), details, seconds)
+    return index, server, job, time.time() - started
+
+
+def fails_saying(name, fault, *words):
+    index, server, job, _ = check_of(fault)
+    error = job["details"].get("error", "")
+    count.check(job["status"] == "failed" and all(word in error for word in words), "%s fails the job with its reason" % name,
+                "%s: %s" % (job["status"], error))
+    count.check("Checking health of" in error and "server-%d" % index in error, "%s: step and server are named" % name, error)
+    task = sql("select * from job_tasks where job_id = '%s'" % job["id"])[0]
+    count.check(task["status"] == "failed" and task["log"], "%s: the task failed too" % name)
+    rows = sql("select * from idrac_commands where job_id = '%s' and not success" % job["id"])
+    count.check(rows and all(row["error_message"] for row in rows), "%s: the activity log shows the failing call" % name)
+    count.check(not sql("select 1 from server_health where server_id = '%s'" % server), "%s: no invented health" % name)
+    return job
+
+
+def refused():
+    fails_saying("401", {"kind": "status", "status": 401, "path": "Systems"}, "Authentication failed")
+
+
+def wrong_password_is_tried_once():
+    index = next(used)
+    server = stand.add_server(index, password="not-it")
+    job = stand.run_job("health_check", scope(server))
+    tries = [r for r in stand.simulator("GET", "%d/requests" % index) if r["method"] == "POST"]
+    count.check(job["status"] == "failed" and len(tries) == 1, "a refused password is not tried again", str(tries))
+
+
+def unavailable():
+    job = fails_saying("503", {"kind": "status", "status": 503, "path": "System.Embedded.1$", "retry_after": 1}, "503")
+    tries = sql("select * from idrac_commands where job_id = '%s' and status_code = 503" % job["id"])
+    count.check(len(tries) == 3, "reads are repeated twice before giving up", str(len(tries)))
+
+
+def unavailable_for_a_moment():
+    _, _, job, _ = check_of({"kind": "status", "status": 503, "path": "System.Embedded.1$", "retry_after": 1, "count": 2})
+    count.check(job["status"] == "completed", "a busy moment is got over", str(job["details"].get("error")))
+
+
+def stalled():
+    job = fails_saying("stall", {"kind": "stall", "value": 30, "path": "System.Embedded.1$"}, "GET /redfish/v1/Systems")
+    rows = sql("select * from idrac_commands where job_id = '%s' and not success" % job["id"])
+    count.check(all(row["status_code"] is None for row in rows), "no answer, no status", str(rows[:1]))
+
+
+def dropped():
+    fails_saying("drop", {"kind": "drop", "path": "System.Embedded.1$"}, "GET /redfish/v1/Systems")
+
+
+def cut():
+    fails_saying("cut body", {"kind": "cut", "path": "System.Embedded.1$"}, "GET /redfish/v1/Systems")
+
+
+def garbage():
+    fails_saying("garbage", {"kind": "garbage", "path": "System.Embedded.1$"}, "not a Redfish object")
+
+
+def wrong_shape():
+    fails_saying("another shape", {"kind": "wrong", "path": "System.Embedded.1$"}, "not a Redfish object")
+
+
+def huge():
+    fails_saying("huge body", {"kind": "huge", "value": 64, "path": "System.Embedded.1$"}, "GET /redfish/v1/Systems")
+
+
+def deep():
+    fails_saying("deep JSON", {"kind": "deep", "path": "System.Embedded.1$"}, "not a Redfish object")
+
+
+def part_missing():
+    _, server, job, _ = check_of({"kind": "status", "status": 404, "path": "Thermal"})
+    row = sql("select * from server_health where server_id = '%s'" % server)[0]
+    count.check(job["status"] == "completed" and row["temperature_celsius"] is None and row["psu_health"] == "OK",
+                "a part that is not there stays unknown", str(job["details"].get("error")))
+    count.check("thermal" in job["details"]["results"][0]["not_read"], "and is named")
+
+
+def no_free_session():
+    _, _, job, _ = check_of({"kind": "session-limit"})
+    kinds = {row["operation_type"] for row in sql("select * from idrac_commands where job_id = '%s'" % job["id"])}
+    count.check(job["status"] == "completed" and "idrac_api_fallback" in kinds, "without a session slot Basic is used",
+                str(job["details"].get("error")))
+
+
+def endless_pages():
+    index, server, job, elapsed = check_of({"kind": "loop", "path": "LogServices"}, "fetch_event_logs", {"limit": 1000})
+    requests = [r for r in stand.simulator("GET", "%d/requests" % index) if "Entries" in r["path"]]
+    count.check(job["status"] == "completed" and len(requests) <= 3, "a page that leads to itself ends the reading",
+                "%s, %d requests" % (job["details"].get("error"), len(requests)))
+
+
+def session_lost_in_the_middle():
+    index = next(used)
+    server = stand.add_server(index)
+    stand.fault(index, kind="slow", value=0.5)
+    job = stand.add_job("health_check", scope(server))
+    until("the session", 20, lambda: stand.simulator("GET", str(index))["sessions"] == 1)
+    stand.simulator("POST", "%d/state" % index, {"drop_sessions": True})
+    row = stand.wait(job)
+    count.check(row["status"] == "completed", "one new session is made", str(row["details"].get("error")))
+
+
+def old_controller():
+    server = stand.add_server(0, address=legacy_addresses[0])
+    job = stand.run_job("health_check", scope(server))
+    row = sql("select * from servers where id = '%s'" % server)[0]
+    count.check(job["status"] == "completed" and row["requires_legacy_ssl"] is True, "old TLS is found out and remembered",
+                str(job["details"].get("error")))
+    job = stand.run_job("fetch_event_logs", scope(server), {"limit": 30})
+    count.check(job["status"] == "completed" and job["details"]["total_events"] == 30, "and its log found where it is",
+                str(job["details"].get("error")))
+
+
+def checked_certificate():
+    executor.terminate()
+    executor.wait(30)
+    strict = stand.executor(BASALT_DEVICE_VERIFY_TLS="true")
+    server = sql("select id from servers where requires_legacy_ssl is not true limit 1")[0]["id"]
+    job = stand.run_job("health_check", scope(server))
+    count.check(job["status"] == "failed" and "certificate" in job["details"]["error"].lower(),
+                "with verification on, a self-signed certificate fails", str(job["details"].get("error")))
+    strict.terminate()
+    strict.wait(30)
+
+
+def local_targets_need_a_setting():
+    closed = stand.executor(BASALT_ALLOW_LOCAL_TARGETS="false")
+    server = sql("select id from servers where requires_legacy_ssl is not true limit 1")[0]["id"]
+    job = stand.run_job("health_check", scope(server))
+    count.check(job["status"] == "failed", "loopback is no device unless allowed", str(job["details"].get("error")))
+    closed.terminate()
+    closed.wait(30)
+
+
+for test in (refused, wrong_password_is_tried_once, unavailable, unavailable_for_a_moment, stalled, dropped, cut, garbage,
+             wrong_shape, huge, deep, part_missing, no_free_session, endless_pages, session_lost_in_the_middle, old_controller,
+             checked_certificate, local_targets_need_a_setting):
+    scenario(count, test.__name__, test)
+count.check(PASSWORD not in str(sql("select * from idrac_commands")), "no password in the activity log")
+stand.finish(count)
+count.finish()
