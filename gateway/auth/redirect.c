@@ -142,29 +142,14 @@ static bool match_class(str_t glob, size_t *at, char c)
     return i < glob.len && is_in != is_negated;
 }
 
-static bool match_glob(pool_t *pool, str_t glob, str_t text, int *steps);
+static bool match_glob(str_t glob, str_t text, int *steps);
 
-/* "{a,b}rest": tries each alternative in front of the rest. */
-static bool match_alternatives(pool_t *pool, str_t glob, str_t text, int *steps)
-{
-    size_t close = str_find_char(glob, '}', 0);
-    if (close == SIZE_MAX)
-        return false;
-    str_t choices = str_slice(glob, 1, close), rest = str_slice(glob, close + 1, glob.len);
-    while (!str_is_null(choices)) {
-        str_t choice = str_split(&choices, ',');
-        if (match_glob(pool, pool_concat(pool, 2, choice, rest), text, steps))
-            return true;
-    }
-    return false;
-}
-
-static bool match_star(pool_t *pool, str_t glob, str_t text, int *steps)
+static bool match_star(str_t glob, str_t text, int *steps)
 {
     bool crosses = str_starts_with(glob, STR("**"));
     str_t rest = str_slice(glob, crosses ? 2 : 1, glob.len);
     for (size_t i = 0; i <= text.len; i++) {
-        if (match_glob(pool, rest, str_slice(text, i, text.len), steps))
+        if (match_glob(rest, str_slice(text, i, text.len), steps))
             return true;
         if (i < text.len && !crosses && is_separator(text.base[i]))
             return false;
@@ -172,7 +157,7 @@ static bool match_star(pool_t *pool, str_t glob, str_t text, int *steps)
     return false;
 }
 
-static bool match_glob(pool_t *pool, str_t glob, str_t text, int *steps)
+static bool match_glob(str_t glob, str_t text, int *steps)
 {
     size_t g = 0, t = 0;
     while (g < glob.len) {
@@ -180,10 +165,7 @@ static bool match_glob(pool_t *pool, str_t glob, str_t text, int *steps)
             return false;
         char c = glob.base[g];
         if (c == '*')
-            return match_star(pool, str_slice(glob, g, glob.len), str_slice(text, t, text.len), steps);
-        if (c == '{')
-            return match_alternatives(pool, str_slice(glob, g, glob.len), str_slice(text, t, text.len),
-                                      steps);
+            return match_star(str_slice(glob, g, glob.len), str_slice(text, t, text.len), steps);
         if (t == text.len)
             return false;
         if (c == '[') {
@@ -225,7 +207,7 @@ bool redirect_is_allowed(pool_t *pool, str_t site_url, str_t allow_list, str_t u
     while (!str_is_null(allow_list)) {
         str_t glob = str_trim(str_split(&allow_list, ','));
         int steps = GLOB_STEPS_MAX;
-        if (glob.len > 0 && match_glob(pool, glob, subject, &steps))
+        if (glob.len > 0 && match_glob(glob, subject, &steps))
             return true;
     }
     return false;

@@ -6,7 +6,7 @@
 #include "base/pool.h"
 
 /* Same scheme, host and port as the site (any port on loopback), a literal loopback address, or a match of
- * the comma separated globs ('*' stops at '.' and '/', '**' does not, '?', [a-z], {a,b}); the fragment is
+ * the comma separated globs ('*' stops at '.' and '/', '**' does not, '?', [a-z]); the fragment is
  * ignored. Numeric and other literal addresses are refused, as is anything with control characters, spaces or
  * backslashes. */
 bool redirect_is_allowed(pool_t *pool, str_t site_url, str_t allow_list, str_t url);
