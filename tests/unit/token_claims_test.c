@@ -201,6 +201,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(a_signed_token_gives_role_sub_session_and_claims),
+        T(no_token_is_the_anonymous_role_or_401),
+        T(without_a_secret_tokens_answer_500),
         T(times_are_judged_with_thirty_seconds_of_leeway),
         T(odd_times_are_refused),
         T(a_cached_token_still_expires),

@@ -305,6 +305,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        T(a_text_secret_is_hs256_only),
+        T(base64_secrets_are_decoded),
         T(malformed_tokens_get_the_peers_answers),
         T(none_is_never_an_algorithm),
         T(a_public_key_is_never_an_hmac_secret),
