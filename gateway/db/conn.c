@@ -60,6 +60,13 @@ void conn_flush(conn_t *conn)
         loop_watch_want_write(conn->watch);
 }
 
+/* A function may have said LISTEN; unread notifications would pile up. */
+static void drop_notifications(conn_t *conn)
+{
+    for (PGnotify *notify; (notify = PQnotifies(conn->pg)) != NULL;)
+        PQfreemem(notify);
+}
+
 /* What arrived before the end of the connection is still complete and true: it is processed first. */
 static void on_readable(void *arg)
 {
@@ -70,6 +77,7 @@ static void on_readable(void *arg)
         conn_mark_broken(conn, NULL);
     conn->last_heard_us = clock_mono_us();
     result_process(conn);
+    drop_notifications(conn);
     if (PQstatus(conn->pg) == CONNECTION_BAD)
         conn_mark_broken(conn, NULL);
     conn_flush(conn);

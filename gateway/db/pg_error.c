@@ -228,3 +228,14 @@ err_t *pg_error_acquire_timeout(pool_t *pool)
     return connection_error(pool, 504, ERR_FAMILY_OVERLOAD, STR("PGRST003"),
                             STR("Timed out acquiring connection from connection pool."), STR_NULL);
 }
+
+/* Source function names are not translated, messages are. */
+pg_stale_t pg_error_stale_plan(const PGresult *result)
+{
+    str_t sqlstate = str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    str_t function = str_from_c(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION));
+    if (str_eq(sqlstate, STR("26000")))
+        return PG_STALE_FORGOTTEN;
+    bool is_changed = str_eq(sqlstate, STR("0A000")) && str_eq(function, STR("RevalidateCachedQuery"));
+    return is_changed ? PG_STALE_CHANGED : PG_STALE_NOT;
+}

@@ -24,6 +24,15 @@ err_t *pg_error_lost_connection(pool_t *pool, str_t details);
 err_t *pg_error_queue_full(pool_t *pool);
 err_t *pg_error_acquire_timeout(pool_t *pool);
 
+/* Whether a failed result means that a prepared statement has to be made anew. */
+typedef enum {
+    PG_STALE_NOT,
+    PG_STALE_FORGOTTEN, /* 26000: the server does not know the name (its Parse failed, a pooler swapped
+                           backends) */
+    PG_STALE_CHANGED    /* 0A000 from the plan cache: DDL changed the result type; the name is still taken */
+} pg_stale_t;
+pg_stale_t pg_error_stale_plan(const PGresult *result);
+
 /* The SQLSTATE part of the mapping (PGRST excluded: its status is in its DETAIL). */
 uint16_t pg_error_status(str_t sqlstate, str_t message, bool is_anonymous);
 

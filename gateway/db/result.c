@@ -96,19 +96,6 @@ static void on_success(segment_t *segment, PGresult *result, bool is_last)
         deliver_row(segment->tx, step->stmt, result);
 }
 
-/* 26000: the server does not know the name (an earlier Parse of it failed, or a pooler in between swapped
- * backends). 0A000 from the plan cache: the result type changed by DDL. Source function names are not
- * translated, messages are. */
-static bool is_stale_plan(const PGresult *result, const step_t *step, bool *must_close)
-{
-    if (step == NULL || step->entry == NULL || step->kind == STEP_PREPARE)
-        return false;
-    str_t sqlstate = str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-    str_t function = str_from_c(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION));
-    *must_close = str_eq(sqlstate, STR("0A000"));
-    return str_eq(sqlstate, STR("26000")) || (*must_close && str_eq(function, STR("RevalidateCachedQuery")));
-}
-
 /* What one connection found stale is stale on all: the retry may run on another one. */
 static void drop_everywhere(db_pool_t *pool, const stmt_entry_t *entry)
 {
@@ -127,14 +114,15 @@ static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)
 {
     step_t *step = current_step(segment);
     db_tx_t *tx = segment->tx;
-    bool must_close = false, is_stale = is_stale_plan(result, step, &must_close);
-    bool is_first = !segment->is_failed;
+    bool is_first = !segment->is_failed, uses_entry = step != NULL && step->entry != NULL;
+    bool is_parse = uses_entry && step->kind == STEP_PREPARE;
+    pg_stale_t stale = uses_entry && !is_parse ? pg_error_stale_plan(result) : PG_STALE_NOT;
     segment->is_failed = true;
-    if (is_stale && !must_close && step->entry->state == STMT_STATE_READY)
+    if (stale == PG_STALE_FORGOTTEN && step->entry->state == STMT_STATE_READY)
         stmt_cache_clear(conn->stmts, false); /* it was there: the server has forgotten all */
-    else if (is_stale && must_close)
+    else if (stale == PG_STALE_CHANGED)
         drop_everywhere(conn->pool, step->entry);
-    else if (is_stale || (step != NULL && step->kind == STEP_PREPARE))
+    else if (stale == PG_STALE_FORGOTTEN || is_parse)
         stmt_cache_drop(conn->stmts, step->entry, false);
     str_t severity = str_from_c(PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED));
     if (str_eq(severity, STR("FATAL")) || str_eq(severity, STR("PANIC")))
@@ -142,7 +130,7 @@ static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)
     if (tx == NULL) {
         observe(LOG_WARN, "db_housekeeping_failed", F_CSTR("reason", PQresultErrorMessage(result)));
     } else if (is_first && tx->error == NULL) {
-        tx->is_stale_plan = is_stale;
+        tx->is_stale_plan = stale != PG_STALE_NOT;
         tx->error = pg_error_from_result(tx_memory(tx), result, tx->spec.is_anonymous);
     }
 }

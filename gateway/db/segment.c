@@ -98,7 +98,9 @@ static void cfg_add(buf_t *sql, str_t *values, size_t *count, str_t name, str_t 
     ++*count;
     buf_append_lit(sql, ",pg_catalog.set_config(");
     ident_append_literal(sql, name);
-    buf_printf(sql, ",$%zu,true)", *count);
+    buf_append_lit(sql, ",$");
+    buf_append_int(sql, (int64_t)*count);
+    buf_append_lit(sql, ",true)");
 }
 
 /* One text per distinct list of names, so that it is prepared once; the values are bound. The role is always
@@ -183,11 +185,8 @@ bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t co
 /* Session state that a function may have left must not reach another caller. */
 bool segment_send_wash(conn_t *conn)
 {
-    static const char *const texts[] = {"RESET ROLE",   "RESET ALL",
-                                        "DISCARD TEMP", "DISCARD SEQUENCES",
-                                        "UNLISTEN *",   "select pg_catalog.pg_advisory_unlock_all()"};
     conn->is_dirty = false;
-    return segment_send_housekeeping(conn, texts, sizeof(texts) / sizeof(texts[0]), true);
+    return segment_send_housekeeping(conn, DB_WASH, DB_WASH_COUNT, true);
 }
 
 static bool wash_for(conn_t *conn, const db_tx_spec_t *spec)

@@ -3,7 +3,7 @@
 #include "db/session_set.h"
 
 #include "base/buf.h"
-#include "base/observe.h"
+#include "db/connect.h"
 #include "db/ident.h"
 #include "db/pg_error.h"
 
@@ -72,16 +72,13 @@ static bool send_plain(PGconn *pg, const char *sql)
 
 static bool send_begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *who)
 {
-    static const char *const wash[] = {"RESET ROLE",   "RESET ALL",
-                                       "DISCARD TEMP", "DISCARD SEQUENCES",
-                                       "UNLISTEN *",   "select pg_catalog.pg_advisory_unlock_all()"};
     uint64_t caller = str_hash(who->role) * 31 + str_hash(who->claims_json);
     bool must_wash = conn->is_dirty && caller != conn->last_caller;
     conn->last_caller = caller;
     conn->is_dirty = (conn->is_dirty && !must_wash) || !str_is_null(who->role);
     bool ok = PQenterPipelineMode(conn->pg);
-    for (size_t i = 0; must_wash && ok && i < sizeof(wash) / sizeof(wash[0]); i++)
-        ok = send_plain(conn->pg, wash[i]);
+    for (size_t i = 0; must_wash && ok && i < DB_WASH_COUNT; i++)
+        ok = send_plain(conn->pg, DB_WASH[i]);
     ok = ok && (!must_wash || PQpipelineSync(conn->pg));
     return ok && send_plain(conn->pg, "BEGIN") && send_cfg(conn->pg, pool, who) && PQpipelineSync(conn->pg);
 }
@@ -256,14 +253,6 @@ static PGresult *prepare(db_session_t *session, str_t sql, int param_count, stmt
     return result;
 }
 
-static bool is_stale_plan(const PGresult *result)
-{
-    str_t sqlstate = str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-    str_t function = str_from_c(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION));
-    return str_eq(sqlstate, STR("26000")) ||
-           (str_eq(sqlstate, STR("0A000")) && str_eq(function, STR("RevalidateCachedQuery")));
-}
-
 static void clear_result(void *arg)
 {
     PQclear(arg);
@@ -314,11 +303,10 @@ static PGresult *run(db_session_t *session, str_t sql, const char *const *values
     if (result != NULL)
         return result;
     result = PQexecPrepared(session->conn->pg, entry->name, count, values, NULL, NULL, 0);
-    if (PQresultStatus(result) != PGRES_FATAL_ERROR || !is_stale_plan(result))
-        return result;
-    if (str_eq(str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE)), STR("26000")))
-        stmt_cache_clear(session->conn->stmts, false); /* the server has forgotten all */
-    else
+    pg_stale_t stale = pg_error_stale_plan(result);
+    if (stale == PG_STALE_FORGOTTEN)
+        stmt_cache_clear(session->conn->stmts, false); /* it has forgotten all of them */
+    else if (stale == PG_STALE_CHANGED)
         stmt_cache_drop(session->conn->stmts, entry, true);
     return result;
 }
@@ -347,8 +335,7 @@ err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, s
         values[i] = str_is_null(params[i]) ? NULL : pool_cstr(session->pool, params[i]);
     }
     PGresult *result = run(session, sql, values, (int)param_count);
-    bool is_stale = PQresultStatus(result) == PGRES_FATAL_ERROR && is_stale_plan(result);
-    if (is_stale && session->query_count == 0) {
+    if (pg_error_stale_plan(result) != PG_STALE_NOT && session->query_count == 0) {
         PQclear(result);
         err_t *err = begin_again(session);
         if (err != NULL)

@@ -1,5 +1,5 @@
 /* Point reads through db_tx: throughput and CPU per request of this process and of the server's backends.
- *   tests/integration/run-db --exec build/bin/db_point [clients] [connections] [seconds] [users]
+ *   tests/integration/run-db --exec build/bin/db_point [clients] [connections] [seconds] [users] [exclusive]
  * Every request sets the settings that the REST surface sets. `users`: how many different claims take turns.
  */
 #include "base/buf.h"
@@ -217,6 +217,8 @@ int main(int argc, char **argv)
                                                                  .is_prepared = true});
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         init_client(&bench.clients[i]);
+    for (size_t i = 0; argc > 5 && atoi(argv[5]) != 0 && i < CLIENTS_MAX; i++)
+        bench.clients[i].spec.is_exclusive = true;
     run_round(0.5, clients, false);
     run_round(seconds, clients, true);
     buf_t text;
