@@ -138,6 +138,13 @@ http_conn_t *http_conn_open(http_listener_t *listener, h2o_socket_t *sock)
 
 /* --- a client that leaves before its answer --- */
 
+/* Also when bytes are still to be read: the next request, or the goodbye of TLS. */
+static bool has_hung_up(const http_conn_t *conn)
+{
+    struct pollfd state = {.fd = h2o_socket_get_fd(conn->sock), .events = POLLRDHUP};
+    return poll(&state, 1, 0) == 1;
+}
+
 static void on_client_readable(h2o_socket_t *sock, const char *err)
 {
     (void)err;
@@ -147,10 +154,9 @@ static void on_client_readable(h2o_socket_t *sock, const char *err)
     ssize_t len = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    struct pollfd state = {.fd = fd, .events = POLLRDHUP};
-    /* Bytes on a plain connection are the next request; under TLS they may be the goodbye. */
-    bool has_left = len <= 0 || (sock->ssl != NULL && poll(&state, 1, 0) == 1);
+    bool has_left = len <= 0 || has_hung_up(conn);
     http_conn_unwatch_client(conn);
+    conn->is_watch_blind = !has_left;
     if (has_left && conn->request != NULL)
         http_request_abandon(conn->request);
 }
@@ -166,6 +172,7 @@ void http_conn_watch_client(http_conn_t *conn)
 
 void http_conn_unwatch_client(http_conn_t *conn)
 {
+    conn->is_watch_blind = false;
     if (!conn->is_watched)
         return;
     conn->is_watched = false;
@@ -215,7 +222,10 @@ void http_conn_sweep(http_server_t *server)
     while (node != &server->conns) {
         http_conn_t *conn = H2O_STRUCT_FROM_MEMBER(http_conn_t, link, node);
         node = node->next;
-        if (is_between_requests(conn) && is_overdue(conn, now)) {
+        if (conn->is_watch_blind && conn->request != NULL && has_hung_up(conn)) {
+            conn->is_watch_blind = false;
+            http_request_abandon(conn->request);
+        } else if (is_between_requests(conn) && is_overdue(conn, now)) {
             observe(LOG_DEBUG, "http_connection_timeout", F_STR("client", http_conn_addr(conn)));
             close_reading(conn);
         }

@@ -63,6 +63,7 @@ struct http_conn {
     http_request_t *request;  /* being answered, or NULL */
     ws_t *ws;                 /* after the upgrade, or NULL */
     bool is_watched;          /* we look whether the client leaves */
+    bool is_watch_blind;      /* the next request hides the end of the stream: the sweep looks */
     int64_t idle_since_us;    /* accepted, or last answer complete */
     int64_t reading_since_us; /* first sweep that saw a part of a request, 0: none */
     size_t reading_size;      /* bytes that sweep saw */

@@ -298,6 +298,13 @@ static void a_client_that_leaves_ends_its_stream(void **state)
     assert_true(harness_wait(&harness.gone_streams, 1));
     close(full);
     assert_true(harness_wait(&harness.gone_streams, 2));
+    silent = client_connect(harness.port); /* the next request lies before the end of the stream */
+    client_send_text(silent, "GET /silent HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(harness_wait(&harness.requests, 3));
+    client_send_text(silent, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    usleep(50000);
+    close(silent);
+    assert_true(harness_wait(&harness.gone_streams, 3));
     assert_true(harness_wait_connections(0));
     assert_int_equal(harness.disposed_requests, harness.requests);
 }
