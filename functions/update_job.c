@@ -143,12 +143,15 @@ static err_t *apply_task(api_task_t *task, db_session_t *session, const json_t *
                             NULL);
 }
 
-static err_t *apply(api_task_t *task, const json_t *body, const job_update_t *job)
+static err_t *apply(api_task_t *task, const json_t *body, const job_update_t *job, fn_proof_t proof)
 {
     db_session_t *session = NULL;
     bool is_answered = false;
     const json_t *task_update = json_object_get(body, "task");
     err_t *err = fn_begin_service(task, &session);
+    if (err == NULL && proof == FN_PROOF_JWT) /* a person may cancel and end a job that an executor holds */
+        err = db_session_query(session, STR("select set_config('basalt.job_writer', 'user', true)"), NULL, 0,
+                               NULL);
     if (err == NULL && !str_is_null(job->id))
         err = apply_job(task, session, job, &is_answered);
     if (err == NULL && !is_answered && json_is_object(task_update))
@@ -231,7 +234,7 @@ void fn_update_job(api_task_t *task)
     else if (json_is_object(job) && !str_is_uuid(update.id))
         fn_fail_success(task, 500, STR("Job not found"));
     else {
-        err_t *err = apply(task, body, &update);
+        err_t *err = apply(task, body, &update, proof);
         if (err != NULL)
             fn_fail_success(task, 500, fn_error_text(task, err));
     }

@@ -165,6 +165,32 @@ def terminated_politely():
     process.wait(30)
 
 
+def people_may_end_what_an_executor_holds():
+    process = stand.executor()
+    operator = stand.operator()
+    stand.fault(4, kind="slow", value=0.5)
+    job = stand.add_job("health_check", scope(servers[4], servers[5], servers[3]))
+    until("running", 20, lambda: stand.simulator("GET", "4")["sessions"] == 1)
+    status, answer = stand.call("POST", stand.url + "/functions/v1/update-job",
+                                {"job": {"id": job, "details": {"graceful_cancel": True}}}, key=operator)
+    count.check(status == 200 and answer == {"success": True}, "a person asks for a graceful end", str(answer))
+    row = stand.wait(job, 30)
+    count.check(row["status"] == "cancelled" and row["details"]["success_count"] == 1,
+                "the server under way is finished, the others are not begun", str(row["details"]))
+    tasks = sorted(task["status"] for task in sql("select status from job_tasks where job_id = '%s'" % job))
+    count.check(tasks == ["completed"], "its task is complete", str(tasks))
+    job = stand.add_job("health_check", scope(servers[4], servers[5]))
+    until("running", 20, lambda: stand.job(job)["status"] == "running")
+    status, answer = stand.call("POST", stand.url + "/functions/v1/update-job", {"job": {"id": job, "status": "cancelled"}},
+                                key=operator)
+    count.check(status == 200, "a person cancels", str(answer))
+    until("the lease to end", 15, lambda: not sql("select 1 from basalt.job_leases where job_id = '%s'" % job))
+    count.check(stand.job(job)["status"] == "cancelled", "and it stays cancelled")
+    stand.clear_faults(4)
+    process.terminate()
+    process.wait(30)
+
+
 def gateway_killed_in_the_middle():
     process = stand.executor()
     stand.fault(4, kind="slow", value=1)
@@ -214,7 +240,8 @@ def picked_up_by_the_bell():
 
 
 for test in (lease_is_exclusive, bad_requests, servers_are_not_changed_by_two, given_up_after_three, killed_while_reading,
-             killed_while_sending_a_reset, killed_after_the_reset, terminated_politely, gateway_killed_in_the_middle,
+             killed_while_sending_a_reset, killed_after_the_reset, terminated_politely,
+             people_may_end_what_an_executor_holds, gateway_killed_in_the_middle,
              many_jobs_two_executors, picked_up_by_the_bell):
     scenario(count, test.__name__, test)
 stand.finish(count)

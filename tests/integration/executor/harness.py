@@ -42,11 +42,11 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def token(role):
+def token(role, subject=None):
     def part(value):
         return base64.urlsafe_b64encode(value).rstrip(b"=")
     head = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(
-        json.dumps({"role": role, "exp": int(time.time()) + 36000}).encode())
+        json.dumps(dict({"role": role, "exp": int(time.time()) + 36000}, **({"sub": subject} if subject else {}))).encode())
     return (head + b"." + part(hmac.new(SECRET.encode(), head, hashlib.sha256).digest())).decode()
 
 
@@ -178,6 +178,14 @@ class Stand:
         sql("insert into jobs (id, job_type, target_scope, details%s) values ('%s', '%s', '%s', '%s'%s)" % (
             names, identifier, job_type, json.dumps(scope or {}), json.dumps(details or {}), values))
         return identifier
+
+    def operator(self):
+        """A token of a signed-in operator."""
+        identifier = str(uuid.uuid4())
+        sql("insert into auth.users (id, email, aud, role) values ('%s', '%s@example.test', 'authenticated', 'authenticated')"
+            % (identifier, identifier))
+        sql("insert into user_roles (user_id, role) values ('%s', 'operator')" % identifier)
+        return token("authenticated", identifier)
 
     def job(self, identifier):
         found = sql("select * from jobs where id = '%s'" % identifier)
