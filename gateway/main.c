@@ -274,7 +274,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
     rest_register(gateway, pool);
     auth_register(gateway, pool);
-    realtime_register(gateway);
+    realtime_register(gateway, pool);
     functions_register(gateway);
     jobs_register(gateway, pool);
     executor_proxy_register(gateway, pool);

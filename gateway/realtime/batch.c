@@ -11,6 +11,7 @@ enum { TABLE_FRESH_US = 1000000, TIMEOUT_MS = 5000 };
 /* Reloads of the tables of one role. */
 typedef struct {
     rt_batch_t *batch;
+    rt_asking_t asking;
     str_t role;
     str_t params[2];
     db_stmt_t stmt;
@@ -18,24 +19,56 @@ typedef struct {
 
 static const char DESCRIBE_SQL[] = "select t from basalt.feed_describe($1::oid[], $2) as d (t)";
 
-void rt_batch_release(rt_batch_t *batch)
+static void release(rt_batch_t *batch)
 {
     if (--batch->pending == 0)
         batch->next(batch);
 }
 
-static void batch_end(rt_batch_t *batch)
+void rt_batch_ask(rt_batch_t *batch, rt_asking_t *asking, db_pool_t *pool, const db_tx_spec_t *spec,
+                  const db_tx_handlers_t *handlers, void *arg)
 {
+    batch->pending++;
+    asking->next = batch->asking;
+    batch->asking = asking;
+    asking->tx = db_tx_submit(pool, spec, handlers, arg);
+}
+
+void rt_batch_answered(rt_batch_t *batch, rt_asking_t *asking)
+{
+    asking->tx = NULL;
+    release(batch);
+}
+
+static void batch_free(rt_batch_t *batch)
+{
+    batch->rt->batch = NULL;
     for (size_t i = 0; i < batch->judged_count; i++) {
         rt_judged_t *judged = &batch->judged[i];
         rt_table_unref(judged->table);
         for (size_t v = 0; v < judged->viewer_count; v++)
             rt_viewer_unref(batch->rt, judged->viewers[v]);
     }
+    pool_destroy(batch->pool);
+}
+
+static void batch_end(rt_batch_t *batch)
+{
     void (*done)(void *arg) = batch->done;
     void *arg = batch->arg;
-    pool_destroy(batch->pool);
+    batch_free(batch);
     done(arg);
+}
+
+void rt_batch_abandon(rt_t *rt)
+{
+    if (rt->batch == NULL)
+        return;
+    for (rt_asking_t *asking = rt->batch->asking; asking != NULL; asking = asking->next) {
+        if (asking->tx != NULL)
+            db_tx_cancel(asking->tx);
+    }
+    batch_free(rt->batch);
 }
 
 /* --- which tables, in whose eyes */
@@ -114,7 +147,7 @@ static void on_reloaded(void *arg, const err_t *error)
     reload_t *reload = arg;
     if (error != NULL)
         reload->batch->is_failed = true;
-    rt_batch_release(reload->batch);
+    rt_batch_answered(reload->batch, &reload->asking);
 }
 
 static bool is_stale(const rt_batch_t *batch, const rt_judged_t *judged)
@@ -141,8 +174,7 @@ static void submit_reload(rt_batch_t *batch, size_t first)
     reload->stmt = (db_stmt_t){.sql = str_from_c(DESCRIBE_SQL), .params = reload->params, .param_count = 2};
     db_tx_spec_t spec = {
         .is_read_only = true, .stmts = &reload->stmt, .stmt_count = 1, .timeout_ms = TIMEOUT_MS};
-    batch->pending++;
-    db_tx_submit(batch->rt->gateway->internal_pool, &spec, &handlers, reload);
+    rt_batch_ask(batch, &reload->asking, batch->rt->gateway->internal_pool, &spec, &handlers, reload);
 }
 
 static bool is_role_done(const rt_batch_t *batch, size_t at)
@@ -175,7 +207,7 @@ static void judge(rt_batch_t *batch)
     batch->next = finish;
     if (!batch->is_failed)
         rt_trial_submit_all(batch);
-    rt_batch_release(batch);
+    release(batch);
 }
 
 void rt_batch_run(rt_t *rt, pool_t *pool, rt_change_t *changes, size_t count, void (*done)(void *arg),
@@ -184,6 +216,7 @@ void rt_batch_run(rt_t *rt, pool_t *pool, rt_change_t *changes, size_t count, vo
     rt_batch_t *batch = POOL_NEW(pool, rt_batch_t);
     *batch =
         (rt_batch_t){.rt = rt, .pool = pool, .changes = changes, .count = count, .done = done, .arg = arg};
+    rt->batch = batch;
     collect_tables(batch);
     batch->pending = 1;
     batch->next = judge;
@@ -191,5 +224,5 @@ void rt_batch_run(rt_t *rt, pool_t *pool, rt_change_t *changes, size_t count, vo
         if (is_stale(batch, &batch->judged[i]) && !is_role_done(batch, i))
             submit_reload(batch, i);
     }
-    rt_batch_release(batch);
+    release(batch);
 }

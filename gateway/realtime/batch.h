@@ -26,6 +26,12 @@ typedef struct {
     bool *viewer_sees; /* [viewer * change_count + change] */
 } rt_judged_t;
 
+/* A transaction under way, in the struct that its callbacks get. */
+typedef struct rt_asking {
+    struct rt_asking *next;
+    db_tx_t *tx; /* NULL: over */
+} rt_asking_t;
+
 struct rt_batch {
     rt_t *rt;
     pool_t *pool;
@@ -40,7 +46,10 @@ struct rt_batch {
     void *arg;
 };
 
-void rt_batch_release(rt_batch_t *batch); /* one pending less */
+/* Submits, counted as pending; the callbacks end with rt_batch_answered. */
+void rt_batch_ask(rt_batch_t *batch, rt_asking_t *asking, db_pool_t *pool, const db_tx_spec_t *spec,
+                  const db_tx_handlers_t *handlers, void *arg);
+void rt_batch_answered(rt_batch_t *batch, rt_asking_t *asking);
 
 /* Submits everything that has to be asked; answers go into the judged tables. */
 void rt_trial_submit_all(rt_batch_t *batch);

@@ -177,7 +177,7 @@ bool rt_cond_write(buf_t *sql, const rt_cond_t *cond, str_t type, size_t param)
     const op_row_t *op = &OPS[cond->op];
     if (cond->is_negated)
         buf_append_lit(sql, "not ");
-    buf_append_char(sql, '(');
+    buf_append_lit(sql, "(r.");
     ident_append(sql, cond->column);
     buf_printf(sql, " %s ", op->sql);
     if (cond->op == RT_OP_IS) /* one of four words, see parse_cond */

@@ -47,8 +47,8 @@ str_t rt_op_name(rt_op_t op);
 /* like, ilike, match, imatch: only for text, char(n) and name (like: also bytea). */
 bool rt_op_is_pattern(rt_op_t op);
 
-/* Appends the condition on the quoted column, with the value as parameter number `param` cast to `type`
- * (quoted name without a length). IS takes no parameter: false is returned when none was used. */
+/* Appends the condition on the column of the record r, with the value as parameter number `param` cast to
+ * `type` (quoted name without a length). IS takes no parameter: false is returned when none was used. */
 bool rt_cond_write(buf_t *sql, const rt_cond_t *cond, str_t type, size_t param);
 
 /* `[{"id", "eq", "hey", false}]`, as error messages show filters. */

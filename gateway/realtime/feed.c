@@ -264,6 +264,23 @@ rt_feed_t *rt_feed_create(rt_t *rt)
     return feed;
 }
 
+void rt_feed_destroy(rt_feed_t *feed)
+{
+    if (feed == NULL)
+        return;
+    loop_timer_stop(&feed->tick);
+    db_dedicated_destroy(feed->conn);
+    for (rt_root_t *root = feed->roots, *next; root != NULL; root = next) {
+        next = root->next;
+        free(root);
+    }
+    free(feed->identity);
+    free(feed->cursor);
+    free(feed->upper);
+    free(feed->prunable);
+    free(feed);
+}
+
 void rt_feed_nudge(rt_feed_t *feed)
 {
     if (feed->state == FEED_PARKED && db_dedicated_is_idle(feed->conn))

@@ -38,7 +38,8 @@ struct rt {
     rt_socket_t *sockets;
     size_t socket_count, channel_count;
     token_bucket_t joins, events;
-    rt_changes_t *waiting; /* until their tables are held and the next read is over */
+    struct rt_batch *batch; /* the one under way */
+    rt_changes_t *waiting;  /* until their tables are held and the next read is over */
     loop_timer_t janitor;
     buf_t scratch; /* frames are built here */
 };
@@ -171,6 +172,7 @@ rt_watch_t *rt_watch_find(rt_t *rt, uint32_t relid);
 /* --- feed (feed.c, batch.c) */
 
 rt_feed_t *rt_feed_create(rt_t *rt);
+void rt_feed_destroy(rt_feed_t *feed);             /* NULL is allowed */
 void rt_feed_want(rt_feed_t *feed, uint32_t root); /* counted */
 void rt_feed_unwant(rt_feed_t *feed, uint32_t root);
 bool rt_feed_holds(const rt_feed_t *feed, uint32_t root);
@@ -191,6 +193,7 @@ void rt_gap(rt_t *rt, uint32_t relid, str_t why);
 /* Delivers `changes` (in `pool`, which the batch takes) in order, then calls `done`. One at a time. */
 void rt_batch_run(rt_t *rt, pool_t *pool, rt_change_t *changes, size_t count, void (*done)(void *arg),
                   void *arg);
+void rt_batch_abandon(rt_t *rt); /* shutting down: what is asked is not waited for */
 
 /* The "data" object of one change as the table's role sees it (record.c). */
 void rt_data_write(buf_t *out, const rt_table_t *table, const rt_change_t *change);

@@ -46,7 +46,7 @@ void rt_join_config_parse(pool_t *pool, str_t payload, rt_join_config_t *out, st
     out->has_self = read_flag(pool, broadcast, STR("self"));
     out->has_presence = read_flag(pool, presence, STR("enabled"));
     str_t key = json_slice_get(presence, STR("key"));
-    out->presence_key = json_slice_is_string(key) ? json_slice_string(pool, key) : pool_str(pool, key);
+    out->presence_key = pool_str(pool, json_slice_is_string(key) ? json_slice_string(pool, key) : key);
     if (str_eq(out->presence_key, STR("null")))
         out->presence_key = STR_NULL;
     parse_bindings(pool, json_slice_get(config, STR("postgres_changes")), out);

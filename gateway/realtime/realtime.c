@@ -180,9 +180,26 @@ static void inspect(void *arg, buf_t *out)
     buf_append_char(out, '}');
 }
 
-void realtime_register(gateway_t *gateway)
+static void dispose(void *arg)
 {
-    pool_t *pool = pool_create();
+    rt_t *rt = arg;
+    loop_timer_stop(&rt->janitor);
+    rt_batch_abandon(rt);
+    rt_feed_destroy(rt->feed);
+    size_t at = 0;
+    str_t key;
+    void *table;
+    while (map_next(rt->tables, &at, &key, &table))
+        rt_table_unref(table);
+    map_destroy(rt->topics);
+    map_destroy(rt->viewers);
+    map_destroy(rt->tables);
+    map_destroy(rt->watches);
+    buf_dispose(&rt->scratch);
+}
+
+void realtime_register(gateway_t *gateway, pool_t *pool)
+{
     rt_t *rt = POOL_NEW(pool, rt_t);
     double joins = (double)config_int(gateway->config, "BASALT_REALTIME_MAX_JOINS_PER_SECOND");
     double events = (double)config_int(gateway->config, "BASALT_REALTIME_MAX_EVENTS_PER_SECOND");
@@ -203,4 +220,5 @@ void realtime_register(gateway_t *gateway)
     api_event_on(gateway, API_EVENT_USER_CHANGED, on_user_changed, rt);
     api_inspect_add(gateway, "realtime", inspect, rt);
     loop_timer_start(gateway->loop, &rt->janitor, JANITOR_MS, on_janitor, rt);
+    pool_on_dispose(pool, dispose, rt);
 }

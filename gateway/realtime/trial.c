@@ -6,6 +6,7 @@
 enum { TIMEOUT_MS = 5000 };
 
 typedef struct {
+    rt_asking_t asking;
     rt_judged_t *judged;
     bool is_policy;
     size_t first, count; /* filters; or the viewer's index and 1 */
@@ -80,7 +81,7 @@ static void on_done(void *arg, const err_t *error)
         batch->is_failed = true;
     else if (error != NULL && (trial->count > 1 || trial->change_count > 1))
         split(trial);
-    rt_batch_release(batch);
+    rt_batch_answered(batch, &trial->asking);
 }
 
 /* $1: the images that are asked about, in order. */
@@ -146,8 +147,7 @@ static void submit(trial_t *trial)
                          .stmts = &trial->stmt,
                          .stmt_count = 1,
                          .timeout_ms = TIMEOUT_MS};
-    batch->pending++;
-    db_tx_submit(batch->rt->gateway->request_pool, &spec, &handlers, trial);
+    rt_batch_ask(batch, &trial->asking, batch->rt->gateway->request_pool, &spec, &handlers, trial);
 }
 
 /* Distinct filters and viewers of the subscribers of one judged table. */
