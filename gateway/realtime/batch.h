@@ -39,6 +39,7 @@ struct rt_batch {
     size_t count;
     rt_judged_t *judged;
     size_t judged_count;
+    rt_asking_t *asking;             /* all that were ever asked */
     size_t pending;                  /* transactions under way, and one while they are being submitted */
     bool is_failed;                  /* the database could not be asked */
     void (*next)(rt_batch_t *batch); /* when pending becomes 0 */
