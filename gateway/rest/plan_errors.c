@@ -11,6 +11,36 @@ static err_t *schema_error(const planner_t *p, uint16_t status, const char *code
     return err_make(p->pool, status, ERR_FAMILY_SCHEMA, code, "%.*s", STR_ARG(message));
 }
 
+/* ---- what the caller may be told of ---- */
+
+static bool sees_table(const planner_t *p, const schema_table_t *table)
+{
+    return table != NULL && schema_may_see(p->snapshot, p->identity->role, table->oid, false);
+}
+
+static bool sees_named(const planner_t *p, const schema_name_t *name)
+{
+    return sees_table(p, schema_table(p->snapshot, name->schema, name->name));
+}
+
+static bool sees_relation(const planner_t *p, const schema_relation_t *r)
+{
+    return sees_named(p, &r->foreign) && (r->kind != SCHEMA_REL_M2M || sees_named(p, &r->junction));
+}
+
+static bool sees_routine(const planner_t *p, const schema_routine_t *f)
+{
+    return schema_may_see(p->snapshot, p->identity->role, f->oid, true);
+}
+
+static bool sees_overload(const planner_t *p, const schema_overloads_t *o)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (sees_routine(p, o->routines[i]))
+            return true;
+    return false;
+}
+
 err_t *plan_err_table(const planner_t *p, schema_name_t name)
 {
     err_t *err = schema_error(p, 404, "PGRST205",
@@ -19,7 +49,7 @@ err_t *plan_err_table(const planner_t *p, schema_name_t name)
     str_t *names = POOL_ARRAY(p->pool, str_t, p->snapshot->table_count + 1);
     size_t count = 0;
     for (size_t i = 0; i < p->snapshot->table_count; i++)
-        if (str_eq(p->snapshot->tables[i]->schema, name.schema))
+        if (str_eq(p->snapshot->tables[i]->schema, name.schema) && sees_table(p, p->snapshot->tables[i]))
             names[count++] = p->snapshot->tables[i]->name;
     str_t near = schema_nearest(p->pool, name.name, names, count, SCHEMA_HINT_STRICT, true);
     if (!str_is_null(near))
@@ -46,10 +76,12 @@ static void hint_relation(const planner_t *p, err_t *err, const schema_table_t *
     str_t *names = POOL_ARRAY(p->pool, str_t, capacity + 1);
     size_t count = 0;
     for (size_t i = 0; i < capacity; i++) {
-        if (is_known)
+        if (is_known && sees_relation(p, origin->relations[i]))
             names[count++] = origin->relations[i]->foreign.name;
-        else if (p->snapshot->tables[i]->has_keys && str_eq(p->snapshot->tables[i]->schema, p->target.schema))
-            names[count++] = p->snapshot->tables[i]->name;
+        const schema_table_t *table = is_known ? NULL : p->snapshot->tables[i];
+        if (table != NULL && table->has_keys && str_eq(table->schema, p->target.schema) &&
+            sees_table(p, table))
+            names[count++] = table->name;
     }
     str_t wanted = is_known ? child : parent;
     str_t near = schema_nearest(p->pool, wanted, names, count, SCHEMA_HINT_LOOSE, !is_known);
@@ -146,8 +178,10 @@ err_t *plan_err_ambiguous_relation(const planner_t *p, str_t parent, str_t child
     emit_array_begin(&e);
     for (size_t i = 0; i < count; i++) {
         const schema_relation_t *r = found[i];
+        if (!sees_relation(p, r))
+            continue;
         emit_candidate(p, &e, r);
-        if (i > 0)
+        if (names.len > 0)
             buf_append_lit(&names, ", ");
         if (r->kind != SCHEMA_REL_COMPUTED)
             buf_printf(&names, "'%.*s!%.*s'", STR_ARG(r->foreign.name),
@@ -213,10 +247,11 @@ static void hint_routine(const planner_t *p, err_t *err, schema_name_t name, str
     str_t *names = POOL_ARRAY(p->pool, str_t, capacity + 1);
     size_t count = 0;
     for (size_t i = 0; i < capacity; i++) {
-        if (overloads != NULL)
+        const schema_overloads_t *o = overloads != NULL ? NULL : p->snapshot->overloads[i];
+        if (overloads != NULL && sees_routine(p, overloads->routines[i]))
             names[count++] = routine_signature(p, overloads->routines[i]);
-        else if (str_eq(p->snapshot->overloads[i]->name.schema, name.schema))
-            names[count++] = p->snapshot->overloads[i]->name.name;
+        else if (o != NULL && str_eq(o->name.schema, name.schema) && sees_overload(p, o))
+            names[count++] = o->name.name;
     }
     bool has_name = overloads != NULL;
     str_t near = schema_nearest(p->pool, has_name ? arguments : name.name, names, count,
@@ -290,7 +325,9 @@ err_t *plan_err_ambiguous_routine(const planner_t *p, const schema_routine_t *co
     buf_init(&out, p->pool, 256);
     for (size_t i = 0; i < count; i++) {
         const schema_routine_t *f = routines[i];
-        buf_printf(&out, "%s%.*s.%.*s(", i > 0 ? ", " : "", STR_ARG(f->schema), STR_ARG(f->name));
+        if (!sees_routine(p, f))
+            continue;
+        buf_printf(&out, "%s%.*s.%.*s(", out.len > 0 ? ", " : "", STR_ARG(f->schema), STR_ARG(f->name));
         for (size_t k = 0; k < f->parameter_count; k++)
             buf_printf(&out, "%s%.*s => %.*s", k > 0 ? ", " : "", STR_ARG(f->parameters[k].name),
                        STR_ARG(f->parameters[k].type));

@@ -75,6 +75,7 @@ schema_build_t *schema_build_create(const str_t *schemas, size_t schema_count)
     b->table_by_oid = map_create(scratch, 256);
     b->routine_by_oid = map_create(scratch, 256);
     b->enums = map_create(scratch, 64);
+    b->sights = map_create(b->pool, 8);
     str_t *copy = POOL_ARRAY(b->pool, str_t, schema_count + 1);
     for (size_t i = 0; i < schema_count; i++)
         copy[i] = schema_intern(b, schemas[i]);
@@ -173,6 +174,23 @@ static void computed_fact(schema_build_t *b, const str_t *v)
     *LIST_PUSH(b->scratch, &b->computed, schema_relation_t *) = r;
 }
 
+static void sight_fact(schema_build_t *b, const str_t *v)
+{
+    schema_sight_t *sight = map_get(b->sights, v[1]);
+    if (sight == NULL) {
+        sight = POOL_NEW(b->pool, schema_sight_t);
+        sight->tables = map_create(b->pool, 8);
+        sight->routines = map_create(b->pool, 8);
+        map_put(b->sights, schema_intern(b, v[1]), sight);
+    }
+    if (str_is_null(v[2]))
+        return;
+    uint32_t *oid = POOL_NEW(b->pool, uint32_t);
+    *oid = schema_oid(v[2]);
+    bool is_routine = str_eq(v[0], STR("hidden_routine"));
+    map_put(is_routine ? sight->routines : sight->tables, str_make((const char *)oid, sizeof(*oid)), oid);
+}
+
 /* Columns of facts.sql: the kind, then its own. */
 static void fact_row(schema_build_t *b, const str_t *v)
 {
@@ -196,6 +214,8 @@ static void fact_row(schema_build_t *b, const str_t *v)
     } else if (str_eq(kind, STR("role"))) {
         *LIST_PUSH(b->scratch, &b->roles, build_role_t) =
             (build_role_t){schema_intern(b, v[1]), schema_intern(b, v[2]), schema_intern(b, v[3])};
+    } else if (str_eq(kind, STR("becomes")) || str_starts_with(kind, STR("hidden"))) {
+        sight_fact(b, v);
     } else if (str_eq(kind, STR("readable"))) {
         *LIST_PUSH(b->scratch, &b->readables, build_readable_t) =
             (build_readable_t){schema_oid(v[1]), schema_intern(b, v[2]), schema_intern(b, v[3])};
@@ -375,6 +395,7 @@ schema_snapshot_t *schema_build_finish(schema_build_t *b, uint64_t version)
             attach_readable(b, table);
     }
     attach_roles(b);
+    s->sight_map = b->sights;
     s->representations = freeze(b->pool, &b->casts, sizeof(schema_representation_t));
     s->representation_count = b->casts.count;
     s->handlers = freeze(b->pool, &b->handlers, sizeof(schema_media_handler_t));

@@ -86,7 +86,13 @@ struct schema_build {
     map_t *enums;            /* type oid as text to schema_list_t * of str_t */
     schema_list_t roles;     /* build_role_t */
     schema_list_t readables; /* build_readable_t */
+    map_t *sights;           /* schema_sight_t, by role */
 };
+
+/* What one role cannot see, by oid. */
+typedef struct {
+    map_t *tables, *routines;
+} schema_sight_t;
 
 typedef struct {
     str_t role, name, value;

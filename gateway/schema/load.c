@@ -18,6 +18,7 @@ struct schema_load {
     pool_t *pool;
     schema_build_t *build;
     db_tx_t *tx;
+    const schema_cache_options_t *options;
     uint64_t version;
     void (*on_done)(void *arg, schema_snapshot_t *snapshot, const err_t *error);
     void *arg;
@@ -47,13 +48,14 @@ static str_t array_text(pool_t *pool, const str_t *items, size_t count)
     return buf_str(&out);
 }
 
-/* Parts between "/" "*15 " and " 15*" "/" are for PostgreSQL 15 and later. */
+/* Parts between "/" "*15 " and " 15*" "/" are for PostgreSQL 15 and later. Before the first connection the
+ * version is unknown and a new server is assumed: an old one refuses the statement, and the retry knows. */
 static str_t for_version(pool_t *pool, const char *sql, int version)
 {
     str_t text = str_from_c(sql);
     size_t open = str_find(text, STR("/*15 "), 0);
     size_t close = open == SIZE_MAX ? SIZE_MAX : str_find(text, STR(" 15*/"), open);
-    if (close == SIZE_MAX || version < 150000)
+    if (close == SIZE_MAX || (version > 0 && version < 150000))
         return text;
     return pool_concat(pool, 3, str_slice(text, 0, open), str_slice(text, open + 5, close),
                        str_slice(text, close + 5, text.len));
@@ -69,6 +71,13 @@ static void on_row(void *arg, size_t stmt, const str_t *values, size_t count)
 {
     schema_load_t *load = arg;
     schema_build_row(load->build, (schema_rows_t)stmt, values, count);
+}
+
+static void on_retry(void *arg)
+{
+    schema_load_t *load = arg;
+    schema_build_destroy(load->build);
+    load->build = schema_build_create(load->options->schemas, load->options->schema_count);
 }
 
 static void on_tx_done(void *arg, const err_t *error)
@@ -87,6 +96,7 @@ schema_load_t *schema_load_start(db_pool_t *pool, const schema_cache_options_t *
     schema_load_t *load = POOL_NEW(memory, schema_load_t);
     load->pool = memory;
     load->version = version;
+    load->options = options;
     load->on_done = on_done;
     load->arg = arg;
     load->build = schema_build_create(options->schemas, options->schema_count);
@@ -109,7 +119,7 @@ schema_load_t *schema_load_start(db_pool_t *pool, const schema_cache_options_t *
                                 .is_exclusive = true,
                                 .stmts = load->stmts,
                                 .stmt_count = SCHEMA_ROWS_COUNT};
-    static const db_tx_handlers_t handlers = {.on_row = on_row, .on_done = on_tx_done};
+    static const db_tx_handlers_t handlers = {.on_row = on_row, .on_retry = on_retry, .on_done = on_tx_done};
     load->tx = db_tx_submit(pool, &load->spec, &handlers, load);
     return load;
 }

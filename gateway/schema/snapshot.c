@@ -52,6 +52,13 @@ const schema_role_t *schema_role(const schema_snapshot_t *snapshot, str_t role)
     return map_get(snapshot->role_map, role);
 }
 
+bool schema_may_see(const schema_snapshot_t *snapshot, str_t role, uint32_t oid, bool is_routine)
+{
+    const schema_sight_t *sight = map_get(snapshot->sight_map, role);
+    return sight != NULL && map_get(is_routine ? sight->routines : sight->tables,
+                                    str_make((const char *)&oid, sizeof(oid))) == NULL;
+}
+
 bool schema_is_exposed(const schema_snapshot_t *snapshot, str_t schema)
 {
     for (size_t i = 0; i < snapshot->schema_count; i++)

@@ -190,7 +190,7 @@ typedef struct schema_snapshot {
     size_t handler_count;
     const schema_role_t *roles;
     size_t role_count;
-    const map_t *table_map, *overload_map, *role_map; /* private */
+    const map_t *table_map, *overload_map, *role_map, *sight_map; /* private */
 } schema_snapshot_t;
 
 /* Counting. A request takes a reference when it starts to plan and drops it at its end. Any thread. */
@@ -203,6 +203,10 @@ const schema_column_t *schema_column(const schema_table_t *table, str_t name);
 const schema_overloads_t *schema_overloads(const schema_snapshot_t *snapshot, str_t schema, str_t name);
 const schema_role_t *schema_role(const schema_snapshot_t *snapshot, str_t role);
 bool schema_is_exposed(const schema_snapshot_t *snapshot, str_t schema);
+
+/* Whether a role may use the relation or routine of that oid in any way: what hints may name. Roles that the
+ * login cannot become see nothing. */
+bool schema_may_see(const schema_snapshot_t *snapshot, str_t role, uint32_t oid, bool is_routine);
 
 /* The function that turns `source` into `target`, or the null string. */
 str_t schema_representation(const schema_snapshot_t *snapshot, str_t source, str_t target);

@@ -544,6 +544,27 @@ static void test_unknown_names(void **state)
     failed(&r, "PGRST118");
 }
 
+static void test_hints_name_only_what_the_role_may_use(void **state)
+{
+    (void)state;
+    static const struct {
+        rest_action_t action;
+        const char *target, *query;
+        bool web_sees;
+    } CASES[] = {{REST_ACTION_READ, "client", "", true},
+                 {REST_ACTION_READ, "projects", "select=client(*)", true},
+                 {REST_ACTION_CALL_READ, "find_project", "", true},
+                 {REST_ACTION_CALL_READ, "find_projects", "termm=1", true}};
+    static const char *const BLIND[] = {"blind", "nobody"};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(*CASES); i++) {
+        rest_request_t r = request(CASES[i].action, CASES[i].target, CASES[i].query);
+        rest_plan_t plan;
+        assert_int_equal(!str_is_null(plan_as(&r, "web", &plan)->hint), CASES[i].web_sees);
+        for (size_t k = 0; k < 2; k++)
+            assert_true(str_is_null(plan_as(&r, BLIND[k], &plan)->hint));
+    }
+}
+
 static void test_ambiguous_embed_lists_its_candidates(void **state)
 {
     (void)state;
@@ -629,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_call_runs_once_even_when_counted),
         cmocka_unit_test(test_routine_settings_and_volatility_reach_the_transaction),
         cmocka_unit_test(test_unknown_names),
+        cmocka_unit_test(test_hints_name_only_what_the_role_may_use),
         cmocka_unit_test(test_ambiguous_embed_lists_its_candidates),
         cmocka_unit_test(test_function_that_no_arguments_fit),
         cmocka_unit_test(test_media_types_that_nothing_makes),

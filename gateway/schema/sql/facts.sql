@@ -8,6 +8,15 @@ with media(oid, name, schema, label) as (
 ),
 rowtype(oid) as (
     select reltype from pg_catalog.pg_class where relkind in ('r', 'p', 'v', 'm', 'f')
+),
+-- roles that this login may become; a superuser may become any, of those only the ones granted to it count
+becomes(oid, name) as (
+    select r.oid, r.rolname
+      from pg_catalog.pg_roles r
+      join pg_catalog.pg_roles me on me.rolname = current_user
+     where r.oid = me.oid
+        or r.oid in (select m.roleid from pg_catalog.pg_auth_members m where m.member = me.oid)
+        or not me.rolsuper and r.rolname !~ '^pg_' and pg_catalog.pg_has_role(me.oid, r.oid, 'member')
 )
 select 'cast' as kind, c.castsource::regtype::text as a, c.casttarget::regtype::text as b, c.castfunc::regproc::text as c,
        null as d, null as e, null as f, null as g, 0::bigint as place
@@ -88,14 +97,36 @@ select 'role', r.rolname, pg_catalog.split_part(c.setting, '=', 1),
   join pg_catalog.pg_settings k on k.name = pg_catalog.split_part(c.setting, '=', 1)
  where k.context = 'user' /*15 or pg_catalog.has_parameter_privilege(me.oid, k.name, 'set') 15*/
 union all
--- readable columns of the tables marked for it, for each role that this login may become
-select 'readable', a.attrelid::text, r.rolname, a.attname, null, null, null, null, a.attnum
+-- readable columns of the tables marked for it
+select 'readable', a.attrelid::text, b.name, a.attname, null, null, null, null, a.attnum
   from pg_catalog.pg_class t
   join pg_catalog.pg_namespace s on s.oid = t.relnamespace
   join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
-  join pg_catalog.pg_roles r on pg_catalog.pg_has_role(current_user, r.oid, 'member')
+ cross join becomes b
  where s.nspname = any ($1::text[])
    and t.relkind in ('r', 'p', 'v', 'm', 'f')
    and pg_catalog.obj_description(t.oid, 'pg_class') like '%@basalt.expand_star%'
-   and pg_catalog.has_column_privilege(r.oid, t.oid, a.attnum, 'select')
+   and pg_catalog.has_column_privilege(b.oid, t.oid, a.attnum, 'select')
+union all
+select 'becomes', b.name, null, null, null, null, null, null, 0
+  from becomes b
+union all
+-- what a role may not use at all: never named to it in a hint
+select 'hidden', b.name, t.oid::text, null, null, null, null, null, 0
+  from pg_catalog.pg_class t
+  join pg_catalog.pg_namespace s on s.oid = t.relnamespace
+ cross join becomes b
+ where s.nspname = any ($1::text[])
+   and t.relkind in ('r', 'p', 'v', 'm', 'f')
+   and not t.relispartition
+   and not pg_catalog.has_table_privilege(b.oid, t.oid, 'select, insert, update, delete')
+   and not pg_catalog.has_any_column_privilege(b.oid, t.oid, 'select, insert, update')
+union all
+select 'hidden_routine', b.name, f.oid::text, null, null, null, null, null, 0
+  from pg_catalog.pg_proc f
+  join pg_catalog.pg_namespace s on s.oid = f.pronamespace
+ cross join becomes b
+ where s.nspname = any ($1::text[])
+   and f.prokind = 'f'
+   and not pg_catalog.has_function_privilege(b.oid, f.oid, 'execute')
 order by kind, a, place, b
