@@ -284,7 +284,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
 static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler,
                         bool may_use_tls)
 {
-    http_listen_t listen = {.handler = handler, .arg = gateway};
+    http_listen_t listen = {.handler = handler, .arg = gateway, .is_reserved = handler == admin_dispatch};
     uint16_t port = 0;
     if (address.len > 0 && address.base[0] == '/') {
         listen.unix_path = address;

@@ -6,6 +6,7 @@ http_limits_t options_http_limits(const config_t *config)
         .body_max = (size_t)config_int(config, "BASALT_MAX_BODY"),
         .connections_max = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS"),
         .connections_per_addr = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS_PER_ADDRESS"),
+        .uncounted_addrs = STR("127.0.0.0/8,::1"),
         .request_timeout_ms = (int)config_int(config, "BASALT_REQUEST_TIMEOUT"),
         .idle_timeout_ms = (int)config_int(config, "BASALT_IDLE_TIMEOUT"),
         .url_max = (size_t)config_int(config, "BASALT_MAX_URL"),

@@ -29,7 +29,8 @@ static void count_addr(http_conn_t *conn)
 {
     http_server_t *server = conn->server;
     str_t addr = http_conn_addr(conn);
-    if (str_eq(addr, STR("unix")) || client_addr_is_in(server->proxies, addr))
+    if (str_eq(addr, STR("unix")) || client_addr_is_in(server->proxies, addr) ||
+        client_addr_is_in(server->uncounted, addr))
         return;
     http_addr_count_t *entry = map_get(server->addr_counts, addr);
     if (entry == NULL) {
@@ -54,6 +55,7 @@ static void uncount_addr(http_conn_t *conn)
 static void conn_free(http_conn_t *conn)
 {
     http_server_t *server = conn->server;
+    server->reserved_count -= conn->listener->is_reserved;
     uncount_addr(conn);
     h2o_linklist_unlink(&conn->link);
     free(conn);
@@ -129,7 +131,7 @@ http_conn_t *http_conn_open(http_listener_t *listener, h2o_socket_t *sock)
     memcpy(conn->addr_text, addr.base, addr.len);
     h2o_linklist_insert(&server->conns, &conn->link);
     server->conn_count++;
-    metric_set(server->connections_gauge, (int64_t)server->conn_count);
+    server->reserved_count += listener->is_reserved;
     count_addr(conn);
     sock->on_close.cb = on_socket_closed;
     sock->on_close.data = conn;

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 #define HANDSHAKE_TIMEOUT_MS 10000
 #define STALL_TIMEOUT_MS 60000 /* a peer that acknowledges nothing for so long is dropped by the kernel */
@@ -10,7 +11,8 @@
 #define KEEPALIVE_INTERVAL_SEC 15
 #define KEEPALIVE_PROBES 4
 #define HEAD_MAX 65536
-#define BACKSTOP_MS 5000 /* libh2o's own timeout comes after ours: it is based on the wall clock */
+#define DESCRIPTORS_RESERVED 128 /* for the database, listeners, files */
+#define BACKSTOP_MS 5000         /* libh2o's own timeout comes after ours: it is based on the wall clock */
 
 void http_guard_config(http_server_t *server)
 {
@@ -24,8 +26,26 @@ void http_guard_config(http_server_t *server)
     http_guard_apply_limits(server);
 }
 
+/* Running out of descriptors would hit the database connections first. */
+static void fit_descriptors(http_limits_t *limits)
+{
+    struct rlimit own;
+    size_t need = limits->connections_max + DESCRIPTORS_RESERVED;
+    if (getrlimit(RLIMIT_NOFILE, &own) != 0 || own.rlim_cur >= need)
+        return;
+    own.rlim_cur = own.rlim_max < need ? own.rlim_max : need;
+    setrlimit(RLIMIT_NOFILE, &own);
+    if (getrlimit(RLIMIT_NOFILE, &own) != 0 || own.rlim_cur >= need)
+        return;
+    limits->connections_max =
+        own.rlim_cur > 2 * DESCRIPTORS_RESERVED ? own.rlim_cur - DESCRIPTORS_RESERVED : DESCRIPTORS_RESERVED;
+    observe(LOG_WARN, "http_connections_lowered", F_INT("connections_max", (int64_t)limits->connections_max),
+            F_INT("descriptors", (int64_t)own.rlim_cur));
+}
+
 void http_guard_apply_limits(http_server_t *server)
 {
+    fit_descriptors(&server->limits);
     const http_limits_t *limits = &server->limits;
     int longest = limits->request_timeout_ms > limits->idle_timeout_ms ? limits->request_timeout_ms
                                                                        : limits->idle_timeout_ms;

@@ -3,7 +3,6 @@
 #define HTTP_INTERNAL_H
 
 #include "base/map.h"
-#include "base/metrics.h"
 #include "http/client_addr.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -34,13 +33,13 @@ typedef struct {
 struct http_server {
     loop_t *loop;
     http_limits_t limits; /* trusted_proxies is not kept here */
-    client_addr_set_t *proxies;
+    client_addr_set_t *proxies, *uncounted;
     h2o_globalconf_t config;
     h2o_context_t context;
     http_listener_t *listeners;
-    h2o_linklist_t conns; /* http_conn_t */
-    size_t conn_count;
-    map_t *addr_counts; /* http_addr_count_t */
+    h2o_linklist_t conns;              /* http_conn_t */
+    size_t conn_count, reserved_count; /* all; those of reserved listeners */
+    map_t *addr_counts;                /* http_addr_count_t */
     h2o_linklist_t flushes;
     loop_timer_t sweep;
     bool is_paused; /* at connections_max: listeners do not accept */
@@ -48,7 +47,6 @@ struct http_server {
     loop_timer_t drain_deadline;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
-    metric_t *connections_gauge;
 };
 
 /* --- connections (connection.c) --- */
@@ -98,6 +96,7 @@ struct http_listener {
     http_server_t *server;
     h2o_socket_t *sock;
     h2o_accept_ctx_t accept;
+    bool is_reserved;
     http_handler_fn handler;
     void *arg;
     loop_timer_t retry; /* after accept ran out of descriptors */
@@ -109,6 +108,7 @@ void http_listener_destroy(http_listener_t *listener);
 void http_listener_close(http_listener_t *listener); /* its connections live on */
 void http_listener_pause(http_listener_t *listener, bool pause);
 void http_server_conn_closed(http_server_t *server);
+bool http_server_is_full(const http_server_t *server);
 void http_server_schedule_flush(http_server_t *server, http_flush_t *flush);
 
 /* Errors name the file and OpenSSL's reason. */

@@ -39,13 +39,14 @@ static void pause_all(http_server_t *server)
     observe(LOG_WARN, "http_connections_at_limit", F_INT("connections", (int64_t)server->conn_count));
     server->is_paused = true;
     for (http_listener_t *l = server->listeners; l != NULL; l = l->next)
-        http_listener_pause(l, true);
+        if (!l->is_reserved)
+            http_listener_pause(l, true);
 }
 
 static void on_retry(void *arg)
 {
     http_listener_t *listener = arg;
-    if (!listener->server->is_paused)
+    if (!listener->server->is_paused || listener->is_reserved)
         http_listener_pause(listener, false);
 }
 
@@ -63,7 +64,7 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
     http_server_t *server = listener->server;
     (void)err;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (server->conn_count >= server->limits.connections_max) {
+        if (!listener->is_reserved && http_server_is_full(server)) {
             pause_all(server);
             return;
         }
@@ -193,6 +194,7 @@ err_t *http_server_listen(http_server_t *server, pool_t *errors, const http_list
     http_listener_t *listener = h2o_mem_alloc(sizeof(*listener));
     *listener = (http_listener_t){.next = server->listeners,
                                   .server = server,
+                                  .is_reserved = listen_on->is_reserved,
                                   .handler = listen_on->handler,
                                   .arg = listen_on->arg,
                                   .unix_path = is_unix ? copy(listen_on->unix_path) : NULL,
@@ -203,7 +205,7 @@ err_t *http_server_listen(http_server_t *server, pool_t *errors, const http_list
     listener->sock = h2o_evloop_socket_create(loop_native(server->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->sock->data = listener;
     server->listeners = listener;
-    http_listener_pause(listener, server->is_paused);
+    http_listener_pause(listener, server->is_paused && !listener->is_reserved);
     return NULL;
 }
 

@@ -65,9 +65,11 @@ static void on_sweep(void *arg)
 static void keep_limits(http_server_t *server, const http_limits_t *limits)
 {
     client_addr_set_destroy(server->proxies);
+    client_addr_set_destroy(server->uncounted);
     server->proxies = client_addr_set_create(limits->trusted_proxies);
+    server->uncounted = client_addr_set_create(limits->uncounted_addrs);
     server->limits = *limits;
-    server->limits.trusted_proxies = STR_NULL;
+    server->limits.trusted_proxies = server->limits.uncounted_addrs = STR_NULL;
 }
 
 http_server_t *http_server_create(loop_t *loop, const http_limits_t *limits)
@@ -77,7 +79,6 @@ http_server_t *http_server_create(loop_t *loop, const http_limits_t *limits)
     memset(server, 0, sizeof(*server));
     server->loop = loop;
     server->addr_counts = map_create(NULL, 64);
-    server->connections_gauge = metric_gauge("basalt_http_connections", "Open client connections", "");
     h2o_linklist_init_anchor(&server->conns);
     h2o_linklist_init_anchor(&server->flushes);
     keep_limits(server, limits);
@@ -128,6 +129,7 @@ void http_server_destroy(http_server_t *server)
     h2o_config_dispose(&server->config);
     map_destroy(server->addr_counts);
     client_addr_set_destroy(server->proxies);
+    client_addr_set_destroy(server->uncounted);
     loop_off_turn_end(server->loop, on_turn_end, server);
     free(server);
 }
@@ -148,16 +150,20 @@ static void drained(http_server_t *server)
         on_drained(server->on_drained_arg);
 }
 
+bool http_server_is_full(const http_server_t *server)
+{
+    return server->conn_count - server->reserved_count >= server->limits.connections_max;
+}
+
 void http_server_conn_closed(http_server_t *server)
 {
     server->conn_count--;
-    metric_set(server->connections_gauge, (int64_t)server->conn_count);
     if (server->is_draining) {
         if (server->conn_count == 0)
             drained(server);
         return;
     }
-    if (!server->is_paused || server->conn_count >= server->limits.connections_max)
+    if (!server->is_paused || http_server_is_full(server))
         return;
     server->is_paused = false;
     for (http_listener_t *l = server->listeners; l != NULL; l = l->next)

@@ -13,6 +13,7 @@ typedef struct {
     size_t body_max;             /* bytes, whole server; larger: 413 before the handler runs */
     size_t connections_max;      /* all listeners together; accept pauses at the limit */
     size_t connections_per_addr; /* trusted proxies exempt; 0: no limit */
+    str_t uncounted_addrs;       /* list like trusted_proxies that is exempt too (loopback) */
     int request_timeout_ms;      /* header and body together; below 128 bytes/s it ends after 10 s */
     int idle_timeout_ms;         /* keep-alive */
     size_t url_max;              /* bytes of path and query; longer: 414 */
@@ -24,7 +25,9 @@ typedef struct {
 /* Called on the loop thread for every complete request. It must answer exactly once: now or later. */
 typedef void (*http_handler_fn)(void *arg, http_request_t *request);
 
-/* One server per loop. Ignores SIGPIPE in the process. */
+/* One server per loop. Ignores SIGPIPE in the process and raises its limit of descriptors as far as
+ * connections_max needs it; where the system does not allow that, connections_max is lowered to what leaves
+ * 128 for others. */
 http_server_t *http_server_create(loop_t *loop, const http_limits_t *limits);
 
 /* Outside loop_run: breaks all connections, turns the loop until they are gone (their callbacks run), frees.
@@ -40,6 +43,7 @@ typedef struct {
     str_t unix_path;         /* listens on a unix socket instead, mode 0660 */
     uint16_t unix_mode;      /* 0: 0660 */
     str_t tls_cert, tls_key; /* PEM file paths; empty: plain */
+    bool is_reserved;        /* not held back by connections_max nor counted in it (admin) */
     http_handler_fn handler; /* each listener may have its own (admin) */
     void *arg;
 } http_listen_t;

@@ -277,6 +277,8 @@ void harness_start(const http_limits_t *limits, const char *tls_cert, const char
     loop = loop_create();
     server = http_server_create(loop, limits);
     must_listen(&(http_listen_t){.host = STR("127.0.0.1"), .handler = on_request}, &harness.port);
+    must_listen(&(http_listen_t){.host = STR("127.0.0.1"), .is_reserved = true, .handler = on_request},
+                &harness.reserved_port);
     snprintf(harness.unix_path, sizeof(harness.unix_path), "/tmp/basalt-http-test-%d.sock", (int)getpid());
     must_listen(&(http_listen_t){.unix_path = str_from_c(harness.unix_path), .handler = on_request}, NULL);
     if (tls_cert != NULL)

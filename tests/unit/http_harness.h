@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 typedef struct {
-    uint16_t port, tls_port;
+    uint16_t port, tls_port, reserved_port;
     char unix_path[64];
     /* what the handlers saw */
     atomic_int requests, gone_requests, disposed_requests, gone_streams, full_writes, drained_streams;

@@ -1,3 +1,4 @@
+#include "base/metrics.h"
 #include "http_harness.h"
 
 #include <openssl/ssl.h>
@@ -6,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -73,6 +76,13 @@ static void at_the_connection_limit_new_ones_wait_for_a_place(void **state)
     usleep(100000);
     assert_int_equal(harness_connections(), 3);
     assert_int_equal(harness.requests, 3);
+    int reserved = client_connect(harness.reserved_port); /* the operator still gets in */
+    client_send_text(reserved, HELLO);
+    expect(reserved, 200, "hello");
+    close(reserved);
+    assert_true(harness_wait_connections(3));
+    usleep(50000);
+    assert_int_equal(harness.requests, 4); /* and makes no room for others by leaving */
     close(fds[0]);
     expect(fds[3], 200, "hello");
     for (int i = 1; i < 4; i++)
@@ -100,17 +110,20 @@ static void one_address_gets_its_share_and_no_more(void **state)
     close(a);
     close(b);
     harness_stop();
-    limits.trusted_proxies = STR("127.0.0.0/8");
-    start(limits);
-    int fds[5];
-    for (int i = 0; i < 5; i++) {
-        fds[i] = client_connect(harness.port);
-        client_send_text(fds[i], HELLO);
-        expect(fds[i], 200, "hello");
+    for (int exempt = 0; exempt < 2; exempt++) {
+        limits.trusted_proxies = exempt == 0 ? STR("127.0.0.0/8") : STR_NULL;
+        limits.uncounted_addrs = exempt == 1 ? STR("::1,127.0.0.1") : STR_NULL;
+        start(limits);
+        int fds[5];
+        for (int i = 0; i < 5; i++) {
+            fds[i] = client_connect(harness.port);
+            client_send_text(fds[i], HELLO);
+            expect(fds[i], 200, "hello");
+        }
+        for (int i = 0; i < 5; i++)
+            close(fds[i]);
+        harness_stop();
     }
-    for (int i = 0; i < 5; i++)
-        close(fds[i]);
-    harness_stop();
 }
 
 static void facts(const char *headers, const char *expected)
@@ -125,6 +138,37 @@ static void facts(const char *headers, const char *expected)
     assert_memory_equal(from, expected, strlen(expected));
     free(answer.body);
     close(fd);
+}
+
+static void too_few_descriptors_lower_the_limit(void **state)
+{
+    (void)state;
+    struct rlimit before, few = {200, 200};
+    getrlimit(RLIMIT_NOFILE, &before);
+    few.rlim_max = before.rlim_max;
+    pid_t child = fork(); /* the hard limit cannot be raised again */
+    if (child == 0) {
+        few.rlim_max = 200;
+        setrlimit(RLIMIT_NOFILE, &few);
+        http_limits_t limits = harness_limits();
+        limits.connections_max = 10000;
+        start(limits);
+        metric_t *lowered = metric_counter("basalt_events_total", "", "event=\"http_connections_lowered\"");
+        _exit(metric_value(lowered) == 1 && client_get("/hello") == 200 ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    few = (struct rlimit){256, before.rlim_max}; /* where the system allows it, the limit is raised instead */
+    setrlimit(RLIMIT_NOFILE, &few);
+    http_limits_t limits = harness_limits();
+    limits.connections_max = 600;
+    start(limits);
+    harness_stop();
+    getrlimit(RLIMIT_NOFILE, &few);
+    assert_true(few.rlim_cur >= 600);
+    setrlimit(RLIMIT_NOFILE, &before);
 }
 
 static void only_trusted_proxies_are_believed(void **state)
@@ -462,6 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_the_connection_limit_new_ones_wait_for_a_place),
         cmocka_unit_test(one_address_gets_its_share_and_no_more),
+        cmocka_unit_test(too_few_descriptors_lower_the_limit),
         cmocka_unit_test(only_trusted_proxies_are_believed),
         cmocka_unit_test(idle_connections_are_closed),
         cmocka_unit_test(strict_proxies_get_no_second_request_after_a_body),
