@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { STOP_MS = 20000 };
+enum { STOP_MS = 12000 }; /* tools/down waits for 15 s */
 
 typedef struct {
     executor_t executor;
