@@ -10,6 +10,7 @@ http_limits_t options_http_limits(const config_t *config)
         .request_timeout_ms = (int)config_int(config, "BASALT_REQUEST_TIMEOUT"),
         .idle_timeout_ms = (int)config_int(config, "BASALT_IDLE_TIMEOUT"),
         .url_max = (size_t)config_int(config, "BASALT_MAX_URL"),
+        .compress_min = (size_t)config_int(config, "BASALT_GZIP_MIN"),
         .trusted_proxies = config_str(config, "BASALT_TRUSTED_PROXIES"),
         .is_http2 = config_bool(config, "BASALT_HTTP2"),
         .is_proxy_strict = config_bool(config, "BASALT_PROXY_STRICT"),

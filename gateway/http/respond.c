@@ -1,4 +1,5 @@
 #include "base/observe.h"
+#include "http/compress.h"
 #include "http/internal.h"
 
 typedef struct {
@@ -138,6 +139,30 @@ void http_begin_answer(http_request_t *request, int status)
         native->http1_is_persistent = 0;
 }
 
+static bool has_response_header(const http_request_t *request, str_t name)
+{
+    const h2o_headers_t *headers = &request->native->res.headers;
+    for (size_t i = 0; i < headers->size; i++)
+        if (str_eq_nocase(str_make(headers->entries[i].name->base, headers->entries[i].name->len), name))
+            return true;
+    return false;
+}
+
+/* HEAD is left alone: its length would have to be that of a compressed body that nobody reads. */
+static str_t compressed(http_request_t *request, str_t content_type, str_t body)
+{
+    size_t least = request->conn->server->limits.compress_min;
+    if (least == 0 || body.len < least || body.len > COMPRESS_MAX || !compress_is_worthwhile(content_type) ||
+        has_response_header(request, STR("content-encoding")))
+        return body;
+    http_add_header(request, STR("Vary"), STR("Accept-Encoding"));
+    if (request->is_head || !compress_is_accepted(http_header(request, "accept-encoding")) ||
+        !compress_gzip(request->pool, body, &body))
+        return body;
+    http_add_header(request, STR("Content-Encoding"), STR("gzip"));
+    return body;
+}
+
 void http_send(http_request_t *request, int status, str_t content_type, str_t body)
 {
     static h2o_generator_t whole = {NULL, NULL};
@@ -148,6 +173,7 @@ void http_send(http_request_t *request, int status, str_t content_type, str_t bo
     if (!str_is_null(content_type))
         http_set_header(request, STR("Content-Type"), content_type);
     http_begin_answer(request, status);
+    body = compressed(request, content_type, body);
     request->state = HTTP_STATE_ANSWERED;
     http_request_detach_handles(request);
     http_conn_unwatch_client(request->conn);

@@ -17,6 +17,8 @@ typedef struct {
     int request_timeout_ms;      /* header and body together; below 128 bytes/s it ends after 10 s */
     int idle_timeout_ms;         /* keep-alive */
     size_t url_max;              /* bytes of path and query; longer: 414 */
+    size_t compress_min;   /* whole text answers from so many bytes up to 256 KiB are gzipped for clients that
+                            * take it; 0: never */
     str_t trusted_proxies; /* comma separated addresses or CIDR, "unix"; their X-Forwarded-* are believed */
     bool is_http2;         /* not offered: true is only warned about; see docs/security.md */
     bool is_proxy_strict;  /* answer requests that had a body with Connection: close */

@@ -199,6 +199,14 @@ static void answer_with_facts(http_request_t *request)
     http_send(request, 200, STR("text/plain"), buf_str(&out));
 }
 
+static str_t text_of(http_request_t *request, size_t len)
+{
+    char *text = pool_alloc(http_pool(request), len);
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)('a' + i % 26);
+    return str_make(text, len);
+}
+
 static void on_request(void *arg, http_request_t *request)
 {
     (void)arg;
@@ -217,6 +225,10 @@ static void on_request(void *arg, http_request_t *request)
         http_send(request, 204, STR_NULL, STR(""));
     else if (str_eq(path, STR("/unchanged")))
         http_send(request, 304, STR_NULL, STR(""));
+    else if (str_eq(path, STR("/text")))
+        http_send(request, 200, STR("application/json; charset=utf-8"), text_of(request, 20000));
+    else if (str_eq(path, STR("/bytes")))
+        http_send(request, 200, STR("image/png"), text_of(request, 20000));
     else if (str_eq(path, STR("/twice"))) {
         http_send(request, 200, STR_NULL, STR("first"));
         http_send(request, 500, STR_NULL, STR("second"));

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -332,6 +333,64 @@ static void limits_may_change_while_it_runs(void **state)
     harness_stop();
 }
 
+static client_answer_t ask(const char *method, const char *path, const char *headers)
+{
+    int fd = client_connect(harness.port);
+    char text[512];
+    snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: h\r\n%s\r\n", method, path, headers);
+    client_send_text(fd, text);
+    client_answer_t answer = client_answer(fd, strcmp(method, "HEAD") != 0);
+    assert_int_equal(answer.status, 200);
+    close(fd);
+    return answer;
+}
+
+static void text_is_gzipped_for_those_who_take_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *headers;
+        bool is_zipped;
+    } cases[] = {{"/text", "Accept-Encoding: br, gzip;q=0.5\r\n", true},
+                 {"/text", "Accept-Encoding: *\r\n", true},
+                 {"/text", "Accept-Encoding: gzip;q=0, *\r\n", false},
+                 {"/text", "Accept-Encoding: identity\r\n", false},
+                 {"/text", "", false},
+                 {"/bytes", "Accept-Encoding: gzip\r\n", false},
+                 {"/hello", "Accept-Encoding: gzip\r\n", false}};
+    http_limits_t limits = harness_limits();
+    limits.compress_min = 1000;
+    start(limits);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        client_answer_t answer = ask("GET", cases[i].path, cases[i].headers);
+        assert_int_equal(client_head_has(&answer, "content-encoding: gzip"), cases[i].is_zipped);
+        assert_int_equal(client_head_has(&answer, "vary: accept-encoding"),
+                         strcmp(cases[i].path, "/text") == 0);
+        if (cases[i].is_zipped) {
+            static char plain[30000];
+            z_stream stream = {.next_in = (Bytef *)answer.body,
+                               .avail_in = (uInt)answer.body_len,
+                               .next_out = (Bytef *)plain,
+                               .avail_out = sizeof(plain)};
+            assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
+            assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+            assert_int_equal(stream.total_out, 20000);
+            assert_memory_equal(plain + 19990, "wxyzabcdef", 10);
+            inflateEnd(&stream);
+            assert_true(answer.body_len < 2000);
+        }
+        free(answer.body);
+    }
+    client_answer_t answer = ask("HEAD", "/text", "Accept-Encoding: gzip\r\n");
+    assert_true(client_head_has(&answer, "content-length: 20000"));
+    harness_stop();
+    start(harness_limits()); /* off unless asked for */
+    answer = ask("GET", "/text", "Accept-Encoding: gzip\r\n");
+    assert_int_equal(answer.body_len, 20000);
+    free(answer.body);
+    harness_stop();
+}
+
 /* --- TLS --- */
 
 typedef struct {
@@ -514,6 +573,7 @@ int main(void)
         cmocka_unit_test(draining_ends_at_its_deadline),
         cmocka_unit_test(with_nothing_to_do_draining_is_immediate),
         cmocka_unit_test(limits_may_change_while_it_runs),
+        cmocka_unit_test(text_is_gzipped_for_those_who_take_it),
         cmocka_unit_test(tls_speaks_1_2_and_1_3_and_http_1_1_only),
         cmocka_unit_test(a_tls_client_that_leaves_is_noticed_and_large_streams_arrive),
         cmocka_unit_test(certificates_reload_for_new_connections_and_bad_ones_change_nothing),
