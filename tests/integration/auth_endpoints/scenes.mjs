@@ -5,6 +5,7 @@ import * as sessions from './sessions.mjs';
 import * as mails from './mails.mjs';
 import * as admin from './admin.mjs';
 import * as factors from './factors.mjs';
+import * as outages from './outages.mjs';
 
 const wanted = process.argv.slice(2);
 const sink = await mailServer();
@@ -15,7 +16,7 @@ const mailing = await Gateway.start({
   GOTRUE_RATE_LIMIT_EMAIL_SENT: '1000',
 });
 let passed = 0, failed = 0;
-for (const scene of [accounts, sessions, mails, admin, factors].flatMap((file) => Object.entries(file))) {
+for (const scene of [accounts, sessions, mails, admin, factors, outages].flatMap((file) => Object.entries(file))) {
   const [name, fn] = scene;
   if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) continue;
   try {

@@ -1,0 +1,41 @@
+// The database goes away: answers that let clients keep their session, and recovery.
+import assert from 'node:assert/strict';
+import { Gateway, NEW_API, run } from './lib.mjs';
+
+export async function a_lost_connection_costs_at_most_one_503({ open }) {
+  const { access_token: token, refresh_token: refresh } = await open.account('outage@example.com');
+  for (let round = 0; round < 5; round++) {
+    run(`select pg_terminate_backend(pid) from pg_stat_activity where usename = 'basalt_internal'`);
+    const statuses = [];
+    for (let i = 0; i < 12; i++) statuses.push((await open.get('/user', { token })).status);
+    for (const status of statuses) assert.ok(status === 200 || status === 503, `${statuses}`);
+    assert.equal(statuses.at(-1), 200, `${statuses}`);
+  }
+  assert.equal((await open.refresh(refresh)).status, 200);
+}
+
+export async function without_a_database_everything_is_503({ open }) {
+  const { access_token: token, refresh_token: refresh } = await open.account('away@example.com');
+  const url = new URL(process.env.DATABASE_URL);
+  url.username = 'basalt_internal';
+  url.password = 'internal';
+  url.port = '1';
+  const away = await Gateway.start({ BASALT_INTERNAL_DB_URI: url.toString() });
+  try {
+    for (const headers of [{}, NEW_API]) {
+      const answers = [await away.get('/user', { token, headers }), await away.refresh(refresh, { headers }),
+        await away.signIn('away@example.com', 'secret1', { headers }),
+        await away.post('/signup', { email: 'x@example.com', password: 'secret1' }, { headers }),
+        await away.post('/logout', undefined, { token, headers })];
+      for (const answer of answers) {
+        assert.equal(answer.status, 503, answer.text);
+        assert.equal(headers === NEW_API ? answer.json.code : answer.json.error_code, 'unexpected_failure');
+        assert.ok(answer.headers.get('retry-after'));
+      }
+    }
+    assert.equal((await away.get('/health')).status, 200);
+  } finally {
+    await away.stop();
+  }
+  assert.equal((await open.refresh(refresh)).status, 200, 'the session has survived');
+}
