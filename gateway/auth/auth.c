@@ -7,9 +7,13 @@
 #include "auth/signup.h"
 #include "base/read_json.h"
 
+#include <sys/resource.h>
+
 #define BODY_MAX (1024 * 1024)
 #define BODY_DEPTH_MAX 64
-#define SEGMENTS_MAX 8
+/* Some four seconds of hashing on two threads: who would wait longer is better told to come back. */
+#define HASHES_WAITING_MAX 128
+#define HASHING_NICENESS 8
 
 #define ANY "*" /* every method */
 
@@ -197,6 +201,13 @@ static void run_task(api_task_t *task)
         task->error = err;
 }
 
+/* On a hash worker: its thread gives way to the loop, whose answers take microseconds. */
+static void run_hashing_task(api_task_t *task)
+{
+    (void)setpriority(PRIO_PROCESS, 0, HASHING_NICENESS);
+    run_task(task);
+}
+
 static bool needs_hashing(const api_context_t *ctx, const auth_endpoint_t *endpoint)
 {
     if ((endpoint->flags & AUTH_HASHES) != 0)
@@ -220,9 +231,17 @@ static void on_request(void *arg, api_context_t *ctx)
                                           "Request body too large (max %d bytes)", BODY_MAX));
         return;
     }
-    worker_pool_t *workers =
-        needs_hashing(ctx, job->endpoint) ? ctx->gateway->hash_workers : ctx->gateway->workers;
-    api_task_submit(ctx, workers, NULL, run_task, (void *)job);
+    bool hashes = needs_hashing(ctx, job->endpoint);
+    if (hashes && worker_waiting(ctx->gateway->hash_workers) >= HASHES_WAITING_MAX) {
+        err_t *err = auth_error(ctx->pool, 429, "over_request_rate_limit", "Request rate limit reached");
+        err->headers = STR("Retry-After: 3\r\n");
+        api_respond_error(ctx, err);
+        return;
+    }
+    if (hashes)
+        api_task_submit(ctx, ctx->gateway->hash_workers, NULL, run_hashing_task, (void *)job);
+    else
+        api_task_submit(ctx, ctx->gateway->workers, NULL, run_task, (void *)job);
 }
 
 static void dispose_limits(void *limits)
