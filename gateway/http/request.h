@@ -17,15 +17,18 @@ str_t http_client_addr(const http_request_t *request); /* text; behind a trusted
 str_t http_authority(const http_request_t *request);   /* Host */
 bool http_is_tls(const http_request_t *request);       /* or a trusted proxy says X-Forwarded-Proto: https */
 
-/* First header of that name (give it in lower case), or the null string. */
+/* First header of that name (give it in lower case), or the null string. libh2o keeps content-length,
+ * transfer-encoding and expect to itself; host and upgrade are found. */
 str_t http_header(const http_request_t *request, const char *lower_name);
 /* All headers in order: start with *cursor = 0. Names come in lower case. */
 bool http_next_header(const http_request_t *request, size_t *cursor, str_t *name, str_t *value);
 
-/* Weak reference for asynchronous completions. */
+/* Weak reference for asynchronous completions. Loop thread only. */
 typedef struct http_handle http_handle_t;
-http_handle_t *http_handle_create(http_request_t *request);   /* owner: the caller */
-http_request_t *http_handle_get(const http_handle_t *handle); /* NULL once the request is gone */
+http_handle_t *http_handle_create(http_request_t *request); /* owner: the caller */
+http_request_t *
+http_handle_get(const http_handle_t *handle); /* NULL once it is answered or gone; a
+                                               * streamed one stays until its stream is over */
 void http_handle_release(http_handle_t *handle);
 
 /* Adds a response header (copied). CR, LF and NUL in the value are refused: the header is dropped and logged.
