@@ -19,6 +19,9 @@
 
 typedef struct conn conn_t;
 
+/* Beyond this a value leaves a scratch buffer or a connection's buffers too large to keep. */
+enum { BLOAT_BYTES = 1024 * 1024 };
+
 typedef enum {
     STEP_QUIET,   /* BEGIN, set_config, pre-request, COMMIT, DEALLOCATE: its rows are thrown away */
     STEP_PREPARE, /* Parse under a name */
@@ -96,6 +99,7 @@ struct conn {
     bool is_shared;   /* BUSY with fast transactions: others may join */
     bool is_draining; /* no more may join: an exclusive transaction waits for it */
     bool must_flush_stmts;
+    bool is_bloated;      /* libpq keeps buffers as large as the largest message: closed when idle */
     bool is_dirty;        /* a write or a call ran since the last wash */
     uint64_t last_caller; /* hash of role and claims */
     int64_t opened_us, idle_since_us, last_sync_us;

@@ -315,10 +315,13 @@ void db_pool_on_lost(conn_t *conn, const char *message)
     db_tx_t *head = conn->first != NULL ? conn->first->tx : NULL;
     while (conn->first != NULL) {
         segment_t *segment = conn_pop(conn);
-        if (segment->tx == NULL)
+        if (segment->tx == NULL) {
             free(segment);
-        else
-            tx_list_push(&lost, segment->tx);
+            continue;
+        }
+        segment->tx->state = TX_STATE_DOOMED; /* a handler called below may cancel another of them */
+        segment->tx->conn = NULL;
+        tx_list_push(&lost, segment->tx);
     }
     remove_conn(conn);
     pool->lost_total++;
@@ -349,7 +352,7 @@ void db_pool_on_free(conn_t *conn)
 static bool is_worn_out(const conn_t *conn, int64_t now)
 {
     const db_pool_options_t *options = &conn->pool->options;
-    return conn_is_surplus(conn) ||
+    return conn_is_surplus(conn) || conn->is_bloated ||
            (options->idle_timeout_ms > 0 && now - conn->idle_since_us > options->idle_timeout_ms * 1000LL) ||
            (options->lifetime_ms > 0 && now - conn->opened_us > options->lifetime_ms * 1000LL);
 }

@@ -51,6 +51,7 @@ static void deliver_row(db_tx_t *tx, uint32_t stmt, const PGresult *result)
                         ? STR_NULL
                         : str_make(PQgetvalue(result, 0, i), (size_t)PQgetlength(result, 0, i));
         tx->result_bytes += values[i].len;
+        tx->conn->is_bloated = tx->conn->is_bloated || values[i].len > BLOAT_BYTES;
     }
     tx->has_output = true;
     if (tx->handlers.on_row != NULL)

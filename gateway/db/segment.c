@@ -249,6 +249,15 @@ static segment_t *start_segment(conn_t *conn, db_tx_t *tx)
     return segment;
 }
 
+static void shed_bloat(conn_t *conn, buf_t *scratch)
+{
+    if (scratch->capacity <= BLOAT_BYTES)
+        return;
+    conn->is_bloated = true;
+    buf_dispose(scratch);
+    buf_init(scratch, NULL, 2048);
+}
+
 bool segment_send_tx(conn_t *conn, db_tx_t *tx)
 {
     bool ok = wash_for(conn, &tx->spec) && close_stale_stmts(conn);
@@ -259,6 +268,7 @@ bool segment_send_tx(conn_t *conn, db_tx_t *tx)
         ok = false;
     }
     tx->is_sync_sent = ok && send_sync(conn);
+    shed_bloat(conn, &conn->pool->values);
     return tx->is_sync_sent;
 }
 

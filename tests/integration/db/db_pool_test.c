@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -341,6 +342,81 @@ static void a_slow_reader_of_a_big_result_costs_little_memory(void **state)
     db_pool_destroy(pool);
 }
 
+static void memory_of_huge_values_is_given_back(void **state)
+{
+    (void)state;
+    enum { SIZE = 16 * 1024 * 1024 };
+    db_pool_t *pool = test_pool(1, 5000);
+    assert_int_equal(test_query(pool, "anon", NULL, "select 1").status, 0);
+    char *value = malloc(SIZE);
+    memset(value, 'x', SIZE);
+    long before = resident_kib();
+    request_t request;
+    outcome_t outcome = {0};
+    test_request(&request, "anon", NULL, "select length($1), $1");
+    request.params[0] = str_make(value, SIZE);
+    request.stmts[0].params = request.params;
+    request.stmts[0].param_count = 1;
+    test_run(pool, &request, &outcome);
+    assert_int_equal(outcome.status, 0);
+    assert_string_equal(outcome.last[0], "16777216");
+    test_run_for(2200);
+    long after = resident_kib();
+    printf("16 MiB there and back: %ld KiB more resident\n", after - before);
+#ifndef __SANITIZE_ADDRESS__
+    assert_true(after - before < 2048);
+#endif
+    assert_int_equal(test_query(pool, "anon", NULL, "select 1").status, 0);
+    free(value);
+    db_pool_destroy(pool);
+}
+
+/* One handler cancels another transaction on the same connection while all are told of the end. */
+static outcome_t *victim;
+
+static void cancel_victim(void *arg, const err_t *error)
+{
+    *(bool *)arg = true;
+    assert_non_null(error);
+    if (victim->tx != NULL)
+        db_tx_cancel(victim->tx);
+    victim->tx = NULL;
+}
+
+static void a_handler_may_cancel_another_at_the_end_of_the_pool(void **state)
+{
+    (void)state;
+    db_pool_options_t options = {.name = STR("test"),
+                                 .conninfo = test_uri("authenticator"),
+                                 .size_max = 1,
+                                 .is_prepared = true,
+                                 .share_limit_us = 1000000};
+    db_pool_t *pool = db_pool_create(test_loop(), &options);
+    request_t request;
+    test_request(&request, "anon", NULL, "select pg_sleep(0.001 + $1::float8)");
+    request.params[0] = STR("0");
+    request.stmts[0].params = request.params;
+    request.stmts[0].param_count = 1;
+    request.spec.is_exclusive = false;
+    request.spec.is_read_only = true;
+    for (int i = 0; i < 30; i++) {
+        outcome_t outcome = {0};
+        test_run(pool, &request, &outcome);
+    }
+    outcome_t behind = {0};
+    bool is_done = false;
+    request.params[0] = STR("0.3");
+    db_tx_handlers_t handlers = {.on_done = cancel_victim};
+    victim = &behind;
+    db_tx_submit(pool, &request.spec, &handlers, &is_done);
+    test_submit(pool, &request, &behind);
+    test_run_for(100);
+    db_pool_destroy(pool);
+    assert_true(is_done);
+    assert_false(behind.is_done);
+    test_run_for(400); /* the server ends the statement before it sees that nobody listens */
+}
+
 static void connections_are_closed_when_idle_or_old(void **state)
 {
     (void)state;
@@ -409,6 +485,7 @@ static void a_server_that_stopped_answering_costs_one_deadline(void **state)
 
 int main(void)
 {
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024); /* as the gateway does */
     test_setup_schema();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_is_first_come_first_served),
@@ -420,6 +497,8 @@ int main(void)
         cmocka_unit_test(losing_a_connection_fails_only_its_own_transaction),
         cmocka_unit_test(a_write_is_never_repeated_by_itself),
         cmocka_unit_test(a_slow_reader_of_a_big_result_costs_little_memory),
+        cmocka_unit_test(memory_of_huge_values_is_given_back),
+        cmocka_unit_test(a_handler_may_cancel_another_at_the_end_of_the_pool),
         cmocka_unit_test(connections_are_closed_when_idle_or_old),
         cmocka_unit_test(destroying_the_pool_tells_all_that_wait),
         cmocka_unit_test(a_server_that_stopped_answering_costs_one_deadline),
