@@ -1,5 +1,6 @@
 #include "auth/session.h"
 
+#include "auth/audit.h"
 #include "base/clock.h"
 #include "base/rand.h"
 
@@ -170,6 +171,37 @@ err_t *auth_session_start(auth_scope_t *scope, auth_user_t *user, const char *me
     auth_session_t session;
     err_t *err = auth_session_open(scope, user, method, &session);
     return err != NULL ? err : auth_session_json(scope, user, &session, STR_NULL, json);
+}
+
+static err_t *start_for_id(auth_scope_t *scope, str_t user_id, const char *method, str_t *json)
+{
+    auth_user_t *user = NULL;
+    err_t *err = auth_user_find(scope, AUTH_BY_ID, &user_id, 1, false, &user);
+    if (err != NULL)
+        return err;
+    if (user == NULL)
+        return auth_error(scope->pool, 404, "user_not_found", "User not found");
+    if (user->is_banned)
+        return auth_error(scope->pool, 403, "user_banned", "User is banned");
+    auth_actor_t actor = auth_actor_of(scope->pool, user);
+    err = auth_audit(scope, &actor, "login", auth_trait(scope->pool, "provider", str_from_c(method)));
+    if (err == NULL)
+        err = auth_session_start(scope, user, method, json);
+    return err != NULL ? err : auth_commit(scope);
+}
+
+err_t *auth_session_for_user(gateway_t *gateway, pool_t *pool, str_t user_id, const char *method,
+                             str_t client_addr, str_t user_agent, str_t *json)
+{
+    auth_scope_t scope;
+    auth_scope_init(&scope, gateway, pool, client_addr, user_agent);
+    if (!str_is_uuid(user_id))
+        return auth_error(pool, 404, "user_not_found", "User not found");
+    err_t *err = auth_begin(&scope);
+    if (err == NULL)
+        err = start_for_id(&scope, user_id, method, json);
+    auth_rollback(&scope);
+    return auth_db_error(&scope, err, "Database error granting user");
 }
 
 str_t auth_session_cookie(pool_t *pool, str_t access_token, int64_t max_age, bool is_secure)

@@ -1,11 +1,10 @@
 /* Sessions and refresh token families, as Supabase stores them; also a service for edge functions.
  *
- * A function that signs a user in by itself:
- *     auth_scope_t scope;
- *     auth_scope_init(&scope, gateway, pool, client_addr, user_agent);
- *     err = auth_begin(&scope);                        then auth_user_find / auth_user_insert ...
- *     err = auth_session_start(&scope, user, "otp", &json);
- *     err = auth_commit(&scope);                       on any error: auth_rollback(&scope) */
+ * A function that has proved by itself who somebody is calls auth_session_for_user. One that also changes
+ * accounts: auth_scope_t scope; auth_scope_init(&scope, gateway, pool, client_addr, user_agent); err =
+ * auth_begin(&scope);                        then auth_user_find / auth_user_insert ... err =
+ * auth_session_start(&scope, user, "otp", &json); err = auth_commit(&scope);                       on any
+ * error: auth_rollback(&scope) */
 #ifndef AUTH_SESSION_H
 #define AUTH_SESSION_H
 
@@ -35,6 +34,12 @@ err_t *auth_session_json(auth_scope_t *scope, const auth_user_t *user, auth_sess
 
 /* Both in one: the usual end of a sign-in. */
 err_t *auth_session_start(auth_scope_t *scope, auth_user_t *user, const char *method, str_t *json) MUST_CHECK;
+
+/* A session for an existing user in a transaction of its own, audited as a login; `method` is the amr method
+ * ("otp"). For edge functions that proved the identity themselves. Errors: 404 user_not_found, 403
+ * user_banned, 503. */
+err_t *auth_session_for_user(gateway_t *gateway, pool_t *pool, str_t user_id, const char *method,
+                             str_t client_addr, str_t user_agent, str_t *json) MUST_CHECK;
 
 /* aal and amr of an existing session; refresh_token of `out` is left alone. */
 err_t *auth_session_read(auth_scope_t *scope, str_t session_id, auth_session_t *out) MUST_CHECK;
