@@ -26,9 +26,8 @@ bool http_next_header(const http_request_t *request, size_t *cursor, str_t *name
 /* Weak reference for asynchronous completions. Loop thread only. */
 typedef struct http_handle http_handle_t;
 http_handle_t *http_handle_create(http_request_t *request); /* owner: the caller */
-http_request_t *
-http_handle_get(const http_handle_t *handle); /* NULL once it is answered or gone; a
-                                               * streamed one stays until its stream is over */
+/* NULL once the request is answered or gone; a streamed one stays until its stream is over. */
+http_request_t *http_handle_get(const http_handle_t *handle);
 void http_handle_release(http_handle_t *handle);
 
 /* Adds a response header (copied). CR, LF and NUL in the value are refused: the header is dropped and logged.
