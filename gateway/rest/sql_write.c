@@ -46,9 +46,9 @@ static void payload(sql_t *sql, const sql_body_t *body)
     } else {
         SQL_LIT(sql, "(SELECT jsonb_agg(");
         defaults(sql, body);
-        SQL_LIT(sql, " || basalt_item) FROM jsonb_array_elements(");
+        SQL_LIT(sql, " || elem) FROM jsonb_array_elements(");
         sql_param(sql, body->text, SQL_TYPE_JSONB);
-        SQL_LIT(sql, ") AS basalt_item)");
+        SQL_LIT(sql, ") AS elem)");
     }
 }
 

@@ -24,7 +24,7 @@ struct schema_load {
     void *arg;
     str_t params[3];
     uint32_t types[3];
-    db_setting_t setting;
+    db_setting_t settings[2];
     db_stmt_t stmts[SCHEMA_ROWS_COUNT];
     db_tx_spec_t spec;
 };
@@ -112,9 +112,11 @@ schema_load_t *schema_load_start(db_pool_t *pool, const schema_cache_options_t *
                                      .param_count = PARAM_COUNT[i],
                                      .is_unprepared = true};
     /* an empty search path makes every type and function print with its schema */
-    load->setting = (db_setting_t){STR("search_path"), STR("")};
-    load->spec = (db_tx_spec_t){.settings = &load->setting,
-                                .setting_count = 1,
+    load->settings[0] = (db_setting_t){STR("search_path"), STR("")};
+    load->settings[1] =
+        (db_setting_t){STR("work_mem"), STR("64MB")}; /* large catalogs are sorted in memory */
+    load->spec = (db_tx_spec_t){.settings = load->settings,
+                                .setting_count = 2,
                                 .is_read_only = true,
                                 .is_exclusive = true,
                                 .stmts = load->stmts,

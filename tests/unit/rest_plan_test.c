@@ -386,8 +386,8 @@ static void test_insert_forms(void **state)
         &r,
         "INSERT INTO \"api\".\"projects\" (\"id\") SELECT \"basalt_body\".\"id\" FROM (SELECT \"id\" FROM "
         "jsonb_to_recordset((SELECT jsonb_agg(jsonb_build_object('id', "
-        "nextval('api.projects_id_seq'::regclass)) || basalt_item) FROM jsonb_array_elements($1) AS "
-        "basalt_item)) AS _(\"id\" integer)) AS basalt_body RETURNING to_json(\"projects\".\"id\") #>> '{}' "
+        "nextval('api.projects_id_seq'::regclass)) || elem) FROM jsonb_array_elements($1) AS "
+        "elem)) AS _(\"id\" integer)) AS basalt_body RETURNING to_json(\"projects\".\"id\") #>> '{}' "
         "AS \"id\" | [{\"id\":1}]");
 }
 

@@ -12,7 +12,7 @@ bottom(oid, base) as (
 select a.attrelid,
        a.attnum,
        a.attname,
-       pg_catalog.col_description(a.attrelid, a.attnum),
+       note.description,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
        case
            when bt.typnamespace <> 'pg_catalog'::regnamespace then pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -53,6 +53,8 @@ select a.attrelid,
   join pg_catalog.pg_type t on t.oid = a.atttypid
   left join bottom on bottom.oid = t.oid
   join pg_catalog.pg_type bt on bt.oid = coalesce(bottom.base, t.oid)
+  left join pg_catalog.pg_description note
+         on note.objoid = a.attrelid and note.objsubid = a.attnum and note.classoid = 'pg_class'::regclass
   left join pg_catalog.pg_attrdef ad on ad.adrelid = a.attrelid and ad.adnum = a.attnum
  where s.nspname = any ($1::text[])
    and r.relkind in ('r', 'p', 'v', 'm', 'f')
