@@ -207,7 +207,7 @@ static void invocation(sql_t *sql, const call_t *c)
         SQL_IDENT(sql, prm->name);
         SQL_LIT(sql, " := ");
         if (is_json)
-            sql_column(sql, STR("basalt_body"), prm->name);
+            sql_column(sql, STR("pgrst_body"), prm->name);
         else
             text_argument(sql, c, prm);
     }

@@ -176,7 +176,7 @@ static void insert_sql(sql_t *sql, const write_t *w)
     for (size_t i = 0; i < w->body.count; i++) {
         if (i > 0)
             SQL_LIT(sql, ", ");
-        sql_column(sql, STR("basalt_body"), w->body.columns[i].name);
+        sql_column(sql, STR("pgrst_body"), w->body.columns[i].name);
     }
     SQL_LIT(sql, " FROM ");
     sql_body(sql, &w->body);
@@ -187,7 +187,7 @@ static void insert_sql(sql_t *sql, const write_t *w)
     bool is_put = w->p->request->action == REST_ACTION_UPSERT;
     for (uint32_t i = 0; is_put && i < w->where_count; i++) {
         SQL_LIT(sql, " AND ");
-        sql_logic(sql, STR("basalt_body"), &w->where[i]);
+        sql_logic(sql, STR("pgrst_body"), &w->where[i]);
     }
     on_conflict(sql, w);
 }
@@ -203,7 +203,7 @@ static void update_sql(sql_t *sql, const write_t *w)
             SQL_LIT(sql, ", ");
         SQL_IDENT(sql, w->body.columns[i].name);
         SQL_LIT(sql, " = ");
-        sql_column(sql, STR("basalt_body"), w->body.columns[i].name);
+        sql_column(sql, STR("pgrst_body"), w->body.columns[i].name);
     }
     SQL_LIT(sql, " FROM ");
     sql_body(sql, &w->body);

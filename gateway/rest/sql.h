@@ -69,7 +69,7 @@ void sql_answer(sql_t *sql, const planner_t *p, const sql_source_t *source, rest
 void plan_add_stmt(rest_plan_t *out, const sql_t *sql, rest_stmt_role_t role);
 
 /* ---- sql_write.c ---- */
-/* Rows of the payload as basalt_body(columns); see plan_write. */
+/* Rows of the payload as pgrst_body(columns); see plan_write. */
 typedef struct {
     str_t name, type;
     str_t transform;     /* json to the column's type, or null */
@@ -85,7 +85,7 @@ typedef struct {
     size_t count;
 } sql_body_t;
 
-/* "(select .. ) basalt_body" for a FROM list. */
+/* "(select .. ) pgrst_body" for a FROM list. */
 void sql_body(sql_t *sql, const sql_body_t *body);
 
 #endif

@@ -86,5 +86,5 @@ void sql_body(sql_t *sql, const sql_body_t *body)
         if (body->is_single)
             SQL_LIT(sql, " LIMIT 1");
     }
-    SQL_LIT(sql, ") AS basalt_body");
+    SQL_LIT(sql, ") AS pgrst_body");
 }

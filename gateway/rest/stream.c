@@ -5,6 +5,8 @@
 
 /* Below this an answer is complete before its first byte: exact status, headers and errors. */
 #define BUFFERED_MAX (1024 * 1024)
+/* An exact count that is the number of rows is only known behind the last one: such an answer is kept for longer. */
+#define BUFFERED_COUNT_MAX (32 * 1024 * 1024)
 #define CHUNK_MIN (32 * 1024)
 
 /* Only plain reads: rows of a mutation are shown after its commit, and one that may yet be refused waits. */
@@ -73,7 +75,8 @@ static void flush(rest_run_t *run)
 void rest_stream_rows(rest_run_t *run)
 {
     size_t len = run->result.body.len;
-    if (run->stream == NULL && len > BUFFERED_MAX && may_stream(run))
+    size_t max = run->plan.is_count_page_total ? BUFFERED_COUNT_MAX : BUFFERED_MAX;
+    if (run->stream == NULL && len > max && may_stream(run))
         begin(run);
     if (run->stream != NULL && run->result.body.len >= CHUNK_MIN)
         flush(run);
