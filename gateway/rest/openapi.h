@@ -8,7 +8,7 @@
 typedef struct {
     const schema_snapshot_t *snapshot;
     str_t schema;
-    str_t comment;  /* of the schema: title, then description; null string: none */
+    str_t comment; /* of the schema: title, then description; null string: none */
     const rest_settings_t *settings;
     bool shows_all; /* privileges are ignored */
     map_t *visible; /* oids as text of the relations and routines the role may use */

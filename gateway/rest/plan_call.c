@@ -293,10 +293,32 @@ static void find_unknown(call_t *c)
             add_unknown(c, &root->where[i].field);
 }
 
+/* Columns added to the source for the sake of names must not come back through `*`: it is spelled out. */
+static void expand_stars(call_t *c)
+{
+    plan_node_t *root = c->p->root;
+    const schema_table_t *table = c->p->table;
+    plan_select_t *selects =
+        POOL_ARRAY(c->p->pool, plan_select_t, root->select_count * (table->column_count + 1) + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < root->select_count; i++) {
+        if (!str_eq(root->selects[i].field.name, STR("*")) || root->selects[i].agg != REST_AGG_NONE) {
+            selects[count++] = root->selects[i];
+            continue;
+        }
+        for (size_t j = 0; j < table->column_count; j++)
+            selects[count++].field = plan_column_field(c->p, &table->columns[j]);
+    }
+    root->selects = selects;
+    root->select_count = count;
+}
+
 static void source_cte(sql_t *sql, call_t *c)
 {
     plan_node_t as_call = {.alias = STR("basalt_call")};
     find_unknown(c);
+    if (c->unknown_count > 0)
+        expand_stars(c);
     SQL_LIT(sql, "WITH " PLAN_SOURCE " AS (SELECT basalt_call.*");
     for (size_t i = 0; i < c->unknown_count; i++) {
         SQL_LIT(sql, ", ");
@@ -360,20 +382,35 @@ static void set_transaction(const call_t *c, rest_plan_t *out)
     out->setting_count = (uint32_t)f->setting_count;
 }
 
+/* With LIMIT 0 PostgreSQL asks for no row, so that a total beside the rows is never made: it gets a statement
+ * of its own, which is the only one that runs the function. */
+static void add_total_alone(call_t *c, sql_source_t *source, rest_plan_t *out)
+{
+    sql_t sql;
+    sql_init(&sql, c->p->pool);
+    SQL_LIT(&sql, "SELECT pg_catalog.count(*) FROM (");
+    sql_count_rows(&sql, c->p->root, source);
+    SQL_LIT(&sql, ") AS basalt_count");
+    plan_add_stmt(out, &sql, REST_STMT_COUNT);
+}
+
 static void write_statements(call_t *c, rest_plan_t *out)
 {
     const schema_routine_t *f = c->f;
     sql_t sql;
     sql_init(&sql, c->p->pool);
-    bool has_total = needs_total(c) && out->media.kind != REST_MEDIA_PLAN;
+    bool wants_total = needs_total(c) && out->media.kind != REST_MEDIA_PLAN;
+    bool has_total = wants_total && c->p->request->range.limit != 0;
     sql_source_t source = {.from = has_total ? from_counted : from_call, .arg = c};
     if (returns_scalar(f))
         source.scalar = STR("pgrst_scalar");
     source.is_scalar_plain = f->returns_plain || out->is_void;
     if (has_total)
         source_cte(&sql, c);
-    out->is_count_page_total = !has_total && (c->p->request->prefer.count == REST_COUNT_EXACT ||
-                                              c->p->request->prefer.count == REST_COUNT_ESTIMATED);
+    if (wants_total && !has_total)
+        add_total_alone(c, &source, out);
+    out->is_count_page_total = !wants_total && (c->p->request->prefer.count == REST_COUNT_EXACT ||
+                                                c->p->request->prefer.count == REST_COUNT_ESTIMATED);
     sql_answer(&sql, c->p, &source, out);
     if (has_total)
         add_total(c, out);

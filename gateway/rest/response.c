@@ -27,7 +27,9 @@ static int64_t table_total(const rest_run_t *run)
 {
     const rest_plan_t *plan = &run->plan;
     const rest_result_t *result = &run->result;
-    int64_t counted = !plan->is_count_page_total ? result->table_total : run->is_streamed ? -1 : page_total(run);
+    int64_t counted = !plan->is_count_page_total ? result->table_total
+                      : run->is_streamed         ? -1
+                                                 : page_total(run);
     switch (run->request.prefer.count) {
     case REST_COUNT_PLANNED:
         return result->plan_total;

@@ -206,7 +206,8 @@ static str_t shown_name(const plan_node_t *node)
 }
 
 /* The columns that a child adds to its parent's select list. Grouped ones must be jsonb: json cannot be
- * compared. */
+ * compared. What is shown as text (CSV, handlers) is jsonb as well: its spaces and its order of keys are the
+ * peer's. */
 static void select_child(sql_t *sql, const plan_node_t *child, sql_out_t out, bool is_grouped,
                          bool *has_items)
 {
@@ -229,7 +230,7 @@ static void select_child(sql_t *sql, const plan_node_t *child, sql_out_t out, bo
         sql_column(sql, child->agg_alias, child->agg_alias);
         SQL_LIT(sql, ", '[]')");
     }
-    if (is_grouped)
+    if (is_grouped || (out == SQL_OUT_TEXT && child->parent->parent == NULL))
         SQL_LIT(sql, "::jsonb");
     SQL_LIT(sql, " AS ");
     SQL_IDENT(sql, shown_name(child));

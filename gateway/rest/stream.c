@@ -5,7 +5,8 @@
 
 /* Below this an answer is complete before its first byte: exact status, headers and errors. */
 #define BUFFERED_MAX (1024 * 1024)
-/* An exact count that is the number of rows is only known behind the last one: such an answer is kept for longer. */
+/* An exact count that is the number of rows is only known behind the last one: such an answer is kept for
+ * longer. */
 #define BUFFERED_COUNT_MAX (32 * 1024 * 1024)
 #define CHUNK_MIN (32 * 1024)
 
