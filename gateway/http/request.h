@@ -40,8 +40,8 @@ void http_on_respond(http_request_t *request, void (*fn)(void *arg, http_request
                      void *arg);
 
 /* Answers and ends the request; `body` must live in the request's pool or be static. content_type may be
- * null. HEAD: the body is counted in Content-Length but not sent. The request must not be touched afterwards.
- */
+ * null. HEAD: the body is counted in Content-Length but not sent; a null body leaves the length unsaid. The request
+ * must not be touched afterwards. */
 void http_send(http_request_t *request, int status, str_t content_type, str_t body);
 
 /* Streaming answer with back-pressure. Bytes are copied into the stream's own queue. */

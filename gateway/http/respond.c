@@ -179,7 +179,8 @@ void http_send(http_request_t *request, int status, str_t content_type, str_t bo
     http_conn_unwatch_client(request->conn);
     h2o_req_t *native = request->native;
     bool has_body = native->res.status >= 200 && native->res.status != 204 && native->res.status != 304;
-    if (has_body)
+    bool is_length_known = !request->is_head || body.base != NULL;
+    if (has_body && is_length_known)
         native->res.content_length = body.len;
     h2o_iovec_t bytes = h2o_iovec_init(body.base, body.len);
     h2o_start_response(native, &whole);

@@ -255,11 +255,12 @@ void rest_respond(rest_run_t *run)
         rest_respond_error(run, err);
         return;
     }
-    if (run->request.is_head)
+    if (answer.body.base == NULL)
         answer.body = STR("");
     send_headers(run->ctx->request, &answer);
+    /* the length of what HEAD does not make is unknown */
     http_send(run->ctx->request, answer.status, answer.content_type,
-              answer.body.base != NULL ? answer.body : STR(""));
+              run->request.is_head ? STR_NULL : answer.body);
 }
 
 err_t *rest_respond_head(rest_run_t *run, int *status, str_t *content_type)
