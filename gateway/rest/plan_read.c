@@ -223,20 +223,38 @@ static void resolve_selects(planner_t *p, plan_node_t *node)
         resolve_selects(p, node->children[i]);
 }
 
-/* The same complaints as the peer's, and its precedence: paths before relations. */
+/* Brings the nodes on a path to the front of their siblings. */
+static err_t *touch_path(planner_t *p, rest_path_t path)
+{
+    plan_node_t *node = p->root, *found = NULL;
+    for (uint32_t i = 0; i < path.count; i++) {
+        err_t *err = find_node(p, (rest_path_t){path.names, i + 1}, &found);
+        if (err != NULL)
+            return err;
+        uint32_t at = 0;
+        while (node->children[at] != found)
+            at++;
+        memmove(&node->children[1], &node->children[0], at * sizeof(*node->children));
+        node->children[0] = found;
+        node = found;
+    }
+    return NULL;
+}
+
+/* Wrong paths are complained about before unknown relations, the last one first, and every condition moves
+ * its embed to the front: the keys of an answer come in the same order as the peer's. */
 static err_t *check_paths(planner_t *p)
 {
     const rest_request_t *r = p->request;
-    plan_node_t *node = NULL;
     err_t *err = NULL;
-    for (uint32_t i = 0; err == NULL && i < r->filter_count; i++)
-        err = find_node(p, r->filters[i].path, &node);
-    for (uint32_t i = 0; err == NULL && i < r->order_count; i++)
-        err = find_node(p, r->orders[i].path, &node);
-    for (uint32_t i = 0; err == NULL && !is_mutation(p) && i < r->level_range_count; i++)
-        err = find_node(p, r->level_ranges[i].path, &node);
-    for (uint32_t i = 0; err == NULL && i < r->logic_count; i++)
-        err = find_node(p, r->logic[i].path, &node);
+    for (uint32_t i = r->filter_count; err == NULL && i-- > 0;)
+        err = touch_path(p, r->filters[i].path);
+    for (uint32_t i = r->order_count; err == NULL && i-- > 0;)
+        err = touch_path(p, r->orders[i].path);
+    for (uint32_t i = r->level_range_count; err == NULL && !is_mutation(p) && i-- > 0;)
+        err = touch_path(p, r->level_ranges[i].path);
+    for (uint32_t i = r->logic_count; err == NULL && i-- > 0;)
+        err = touch_path(p, r->logic[i].path);
     return err;
 }
 

@@ -58,8 +58,8 @@ static void expand_star(const planner_t *p, plan_node_t *node)
     node->select_count = count;
 }
 
-/* A star stays a star unless something needs the names: an aggregate (they are grouped by), a to-many spread
- * (each is collected), a representation (some are called through functions), column privileges. */
+/* A star stays a star unless something needs the names: an aggregate (they are grouped by), a spread (each is
+ * lifted), a representation (some are called through functions), column privileges. */
 static void expand_stars(const planner_t *p, plan_node_t *node, bool is_needed)
 {
     bool has_star = false;
@@ -72,7 +72,8 @@ static void expand_stars(const planner_t *p, plan_node_t *node, bool is_needed)
     }
     is_needed = is_needed || node->spread == PLAN_SPREAD_MANY;
     if (has_star && node->table != NULL &&
-        (is_needed || node->table->is_expanding_star || has_representation(p, node->table)))
+        (is_needed || node->spread != PLAN_SPREAD_NONE || node->table->is_expanding_star ||
+         has_representation(p, node->table)))
         expand_star(p, node);
     for (uint32_t i = 0; i < node->child_count; i++)
         expand_stars(p, node->children[i], is_needed);

@@ -75,7 +75,10 @@ void sql_select_item(sql_t *sql, str_t qualifier, const plan_select_t *s, sql_ou
         SQL_STR(sql, s->field.transform);
         buf_append_char(&sql->text, '(');
     }
-    sql_field(sql, owner, &s->field);
+    if (s->agg == REST_AGG_COUNT && str_eq(s->field.name, STR("*")) && !s->field.is_full_row)
+        buf_append_char(&sql->text, '*'); /* of the row itself every column would have to be readable */
+    else
+        sql_field(sql, owner, &s->field);
     if (!str_is_null(s->field.transform))
         buf_append_char(&sql->text, ')');
     if (!str_is_null(s->cast)) {
