@@ -21,6 +21,7 @@ token_options_t options_token(const config_t *config)
 {
     return (token_options_t){
         .secret = config_str(config, "PGRST_JWT_SECRET"),
+        .more_keys = config_str(config, "GOTRUE_JWT_KEYS"),
         .is_secret_base64 = config_bool(config, "PGRST_JWT_SECRET_IS_BASE64"),
         .audience = config_str(config, "PGRST_JWT_AUD"),
         .role_claim_key = config_str(config, "PGRST_JWT_ROLE_CLAIM_KEY"),

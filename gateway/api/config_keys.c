@@ -77,6 +77,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     /* Tokens */
     {"PGRST_JWT_SECRET GOTRUE_JWT_SECRET JWT_SECRET SUPABASE_JWT_SECRET", CONFIG_STRING, NULL, true, true, "Secret, JWK, JWK set or PEM key that verifies tokens; @path reads a file"},
     {"PGRST_JWT_SECRET_IS_BASE64", CONFIG_BOOL, "false", false, true, "The secret is base64"},
+    {"GOTRUE_JWT_KEYS JWT_KEYS", CONFIG_STRING, NULL, true, true, "JWK set (or array) beside the secret; the key whose key_ops names sign signs access tokens"},
     {"PGRST_JWT_AUD", CONFIG_STRING, NULL, false, true, "Required audience"},
     {"PGRST_JWT_ROLE_CLAIM_KEY PGRST_ROLE_CLAIM_KEY", CONFIG_STRING, ".role", false, true, "JSON path of the role in the claims"},
     {"PGRST_JWT_CACHE_MAX_ENTRIES", CONFIG_INT, "1000", false, true, "Verified tokens kept; 0: none"},

@@ -1,6 +1,7 @@
 #include "base/crypt.h"
 #include "base/read_json.h"
 #include "token/keys.h"
+#include "token/sign.h"
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -24,7 +25,6 @@ static const struct {
 };
 #define CURVE_COUNT (sizeof(CURVES) / sizeof(CURVES[0]))
 
-#define HMAC_ALGS (TOKEN_ALG_BIT(JWT_ALG_HS256) | TOKEN_ALG_BIT(JWT_ALG_HS384) | TOKEN_ALG_BIT(JWT_ALG_HS512))
 #define RSA_ALGS (TOKEN_ALG_BIT(JWT_ALG_RS256) | TOKEN_ALG_BIT(JWT_ALG_RS384) | TOKEN_ALG_BIT(JWT_ALG_RS512))
 
 static bool pkey_to_pem(pool_t *pool, EVP_PKEY *pkey, str_t *out)
@@ -122,24 +122,30 @@ static str_t public_members(pool_t *pool, const json_t *jwk)
     return text;
 }
 
-/* "use":"enc", or key_ops that name neither verify nor sign, take a key out of the game. */
-static bool is_for_signatures(const json_t *jwk)
+static bool has_op(const json_t *ops, const char *name)
 {
-    str_t use = read_json_str(jwk, "use");
-    if (!str_is_null(use) && !str_eq(use, STR("sig")))
-        return false;
-    json_t *ops = read_json_array(jwk, "key_ops");
-    if (ops == NULL || json_array_size(ops) == 0)
-        return true;
     size_t i;
     json_t *op;
-    json_array_foreach(ops, i, op)
+    json_array_foreach((json_t *)ops, i, op)
     {
-        if (json_is_string(op) &&
-            (strcmp(json_string_value(op), "verify") == 0 || strcmp(json_string_value(op), "sign") == 0))
+        if (json_is_string(op) && strcmp(json_string_value(op), name) == 0)
             return true;
     }
     return false;
+}
+
+/* "use":"enc", or key_ops that name neither verify nor sign, take a key out of the game. */
+static bool is_for_signatures(const json_t *jwk, token_key_t *out)
+{
+    str_t use = read_json_str(jwk, "use");
+    json_t *ops = read_json_array(jwk, "key_ops");
+    if (!str_is_null(use) && !str_eq(use, STR("sig")))
+        return false;
+    if (ops == NULL || json_array_size(ops) == 0)
+        return true;
+    out->is_for_signing = has_op(ops, "sign");
+    out->is_for_verifying_only = !out->is_for_signing;
+    return out->is_for_signing || has_op(ops, "verify");
 }
 
 /* Narrows `family` to the JWK's "alg" when it has one; 0 when that is of another family or unknown. */
@@ -156,7 +162,7 @@ static unsigned narrow_algs(const json_t *jwk, unsigned family)
 
 static bool load_oct(pool_t *pool, const json_t *jwk, token_key_t *out)
 {
-    out->algs = narrow_algs(jwk, HMAC_ALGS);
+    out->algs = narrow_algs(jwk, TOKEN_HMAC_ALGS);
     return crypt_unbase64(pool, read_json_str(jwk, "k"), &out->material) && out->material.len >= 32;
 }
 
@@ -176,19 +182,21 @@ err_t *token_jwk_load(pool_t *pool, pool_t *errors, const json_t *jwk, token_key
     str_t kid = read_json_str(jwk, "kid");
     if (str_is_null(kty))
         return err_make(errors, 500, ERR_FAMILY_AUTH, "PGRST300", "A JWK without \"kty\"");
-    if (!is_for_signatures(jwk))
+    if (!is_for_signatures(jwk, out))
         return NULL;
     bool is_loaded = true;
     if (str_eq(kty, STR("oct"))) {
         is_loaded = load_oct(pool, jwk, out);
     } else if (str_eq(kty, STR("RSA"))) {
         out->algs = narrow_algs(jwk, RSA_ALGS);
-        is_loaded = load_public(pool, jwk, rsa_from_jwk(pool, jwk), out);
+        is_loaded =
+            load_public(pool, jwk, rsa_from_jwk(pool, jwk), out) && token_private_load(pool, jwk, NULL, out);
     } else if (str_eq(kty, STR("EC"))) {
         for (size_t i = 0; i < CURVE_COUNT; i++)
             if (str_eq(read_json_str(jwk, "crv"), str_from_c(CURVES[i].jwk_name))) {
                 out->algs = narrow_algs(jwk, TOKEN_ALG_BIT(CURVES[i].alg));
-                is_loaded = load_public(pool, jwk, ec_from_jwk(pool, jwk, i), out);
+                is_loaded = load_public(pool, jwk, ec_from_jwk(pool, jwk, i), out) &&
+                            token_private_load(pool, jwk, CURVES[i].openssl_name, out);
             }
     }
     if (!is_loaded)

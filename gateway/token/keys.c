@@ -97,7 +97,7 @@ static err_t *load_pem(pool_t *pool, pool_t *errors, str_t pem, token_keys_t *ou
     return NULL;
 }
 
-err_t *token_keys_load(pool_t *pool, pool_t *errors, const token_options_t *options, token_keys_t *out)
+static err_t *load_secret(pool_t *pool, pool_t *errors, const token_options_t *options, token_keys_t *out)
 {
     *out = (token_keys_t){0};
     str_t secret = options->secret;
@@ -122,5 +122,26 @@ err_t *token_keys_load(pool_t *pool, pool_t *errors, const token_options_t *opti
     out->keys = POOL_ARRAY(pool, token_key_t, 1);
     out->count = 1;
     out->keys[0] = (token_key_t){.algs = TOKEN_ALG_BIT(JWT_ALG_HS256), .material = pool_str(pool, secret)};
+    return NULL;
+}
+
+err_t *token_keys_load(pool_t *pool, pool_t *errors, const token_options_t *options, token_keys_t *out)
+{
+    token_keys_t more = {0};
+    bool is_json_key = false;
+    err_t *err = load_secret(pool, errors, options, out);
+    if (err != NULL || options->more_keys.len == 0)
+        return err;
+    err = load_json(pool, errors, options->more_keys, &more, &is_json_key);
+    if (err == NULL && !is_json_key)
+        err = bad_key(errors, "The additional JWT keys are no JWK set");
+    if (err != NULL)
+        return err;
+    /* Named keys come first: they are what tokens with a kid mean. */
+    token_key_t *keys = POOL_ARRAY(pool, token_key_t, out->count + more.count);
+    memcpy(keys, more.keys, more.count * sizeof(*keys));
+    if (out->count > 0)
+        memcpy(keys + more.count, out->keys, out->count * sizeof(*keys));
+    *out = (token_keys_t){.keys = keys, .count = out->count + more.count};
     return NULL;
 }

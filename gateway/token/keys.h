@@ -10,12 +10,17 @@
 
 /* Algorithms as bits, so that a key can name the few of its own family. Never two families in one key. */
 #define TOKEN_ALG_BIT(alg) (1u << (unsigned)(alg))
+#define TOKEN_HMAC_ALGS                                                                                      \
+    (TOKEN_ALG_BIT(JWT_ALG_HS256) | TOKEN_ALG_BIT(JWT_ALG_HS384) | TOKEN_ALG_BIT(JWT_ALG_HS512))
 
 typedef struct {
-    unsigned algs;    /* TOKEN_ALG_BIT of what this key may verify; fixed by the key, never by a token */
-    str_t kid;        /* null string: the key answers to any kid */
-    str_t material;   /* HMAC: the secret's bytes; RSA and EC: the public key as PEM */
-    str_t public_jwk; /* public members as JSON for the JWKS endpoint; null string for secrets */
+    unsigned algs;       /* TOKEN_ALG_BIT of what this key may verify; fixed by the key, never by a token */
+    str_t kid;           /* null string: the key answers to any kid */
+    str_t material;      /* HMAC: the secret's bytes; RSA and EC: the public key as PEM */
+    str_t public_jwk;    /* public members as JSON for the JWKS endpoint; null string for secrets */
+    void *private_key;   /* EVP_PKEY of a JWK with its private half, else NULL; freed with the pool */
+    bool is_for_signing; /* key_ops names sign */
+    bool is_for_verifying_only; /* key_ops names verify alone */
 } token_key_t;
 
 typedef struct {

@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     str_t secret;          /* text secret, a JWK, a JWK set, or a PEM public key (PGRST_JWT_SECRET) */
     bool is_secret_base64; /* PGRST_JWT_SECRET_IS_BASE64 */
+    str_t more_keys;       /* JWK set or array beside the secret (GOTRUE_JWT_KEYS), may be null */
     str_t audience;        /* PGRST_JWT_AUD; null string: any */
     str_t role_claim_key;  /* ".role" by default; JSON path of PostgREST */
     str_t anon_role;       /* null string: a token is required */
@@ -43,7 +44,8 @@ err_t *token_read_signed(token_verifier_t *verifier, pool_t *pool, str_t jwt, st
 /* The public keys as a JWK set, symmetric ones left out: {"keys":[..]}. */
 str_t token_public_jwks(const token_verifier_t *verifier, pool_t *pool);
 
-/* Signs claims (a JSON object) HS256 with the verifier's secret; null string when the key cannot sign. */
+/* Signs claims (a JSON object) with the key whose key_ops names sign, else the first that can: a secret, or a
+ * JWK with its private half. Null string when no key can sign. */
 str_t token_sign(token_verifier_t *verifier, pool_t *pool, str_t claims_json);
 
 #endif

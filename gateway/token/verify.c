@@ -7,6 +7,7 @@
 #include "token/cache.h"
 #include "token/decode.h"
 #include "token/role_path.h"
+#include "token/sign.h"
 
 #include <math.h>
 
@@ -202,25 +203,8 @@ err_t *token_read_signed(token_verifier_t *verifier, pool_t *pool, str_t jwt, st
 
 str_t token_sign(token_verifier_t *verifier, pool_t *pool, str_t claims_json)
 {
-    const token_key_t *key = NULL;
-    for (size_t i = 0; i < verifier->keys.count && key == NULL; i++)
-        if ((verifier->keys.keys[i].algs & TOKEN_ALG_BIT(JWT_ALG_HS256)) != 0)
-            key = &verifier->keys.keys[i];
-    if (key == NULL)
-        return STR_NULL;
-    str_t header = STR("{\"alg\":\"HS256\",\"typ\":\"JWT\"}");
-    if (!str_is_null(key->kid)) {
-        json_t *named =
-            json_pack("{s:s, s:s%, s:s}", "alg", "HS256", "kid", key->kid.base, key->kid.len, "typ", "JWT");
-        header = read_json_dump(pool, named);
-        json_decref(named);
-    }
-    str_t signed_part =
-        pool_concat(pool, 3, crypt_base64url(pool, header), STR("."), crypt_base64url(pool, claims_json));
-    uint8_t mac[CRYPT_SHA256_LEN];
-    crypt_hmac_sha256(key->material, signed_part, mac);
-    str_t signature = crypt_base64url(pool, str_make((const char *)mac, sizeof(mac)));
-    return pool_concat(pool, 3, signed_part, STR("."), signature);
+    const token_key_t *key = token_signing_key(&verifier->keys);
+    return key == NULL ? STR_NULL : token_sign_with(pool, key, claims_json);
 }
 
 str_t token_public_jwks(const token_verifier_t *verifier, pool_t *pool)

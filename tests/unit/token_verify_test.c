@@ -195,6 +195,76 @@ static void kid_selects_only_among_configured_keys(void **state)
     EVP_PKEY_free(stranger);
 }
 
+/* A JWK with its private half. */
+static str_t private_ec_jwk(pool_t *pool, EVP_PKEY *key, const char *kid, const char *ops)
+{
+    return pool_printf(pool,
+                       "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"%s\",\"key_ops\":%s,\"x\":\"%s\",\"y\":"
+                       "\"%s\",\"d\":\"%s\"}",
+                       kid, ops, bn_base64url(pool, key, OSSL_PKEY_PARAM_EC_PUB_X, 32).base,
+                       bn_base64url(pool, key, OSSL_PKEY_PARAM_EC_PUB_Y, 32).base,
+                       bn_base64url(pool, key, OSSL_PKEY_PARAM_PRIV_KEY, 32).base);
+}
+
+static str_t private_rsa_jwk(pool_t *pool, EVP_PKEY *key, const char *kid)
+{
+    static const char *const PARTS[][2] = {
+        {"n", OSSL_PKEY_PARAM_RSA_N},          {"e", OSSL_PKEY_PARAM_RSA_E},
+        {"d", OSSL_PKEY_PARAM_RSA_D},          {"p", OSSL_PKEY_PARAM_RSA_FACTOR1},
+        {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},    {"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1},
+        {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2}, {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1}};
+    str_t jwk = pool_printf(pool, "{\"kty\":\"RSA\",\"kid\":\"%s\",\"key_ops\":[\"sign\",\"verify\"]", kid);
+    for (size_t i = 0; i < 8; i++)
+        jwk = pool_printf(pool, "%s,\"%s\":\"%s\"", jwk.base, PARTS[i][0],
+                          bn_base64url(pool, key, PARTS[i][1], 0).base);
+    return pool_printf(pool, "%s}", jwk.base);
+}
+
+static void assert_signs(fixture_t *f, const token_options_t *options, const char *header)
+{
+    token_verifier_t *verifier = make_verifier(f->pool, options);
+    str_t jwt = token_sign(verifier, f->pool, STR("{\"role\":\"ok\"}"));
+    assert_false(str_is_null(jwt));
+    str_t rest = jwt, decoded;
+    assert_true(crypt_unbase64(f->pool, str_split(&rest, '.'), &decoded));
+    assert_string_equal(pool_cstr(f->pool, decoded), header);
+    assert_role(verifier, f->pool, jwt, "ok");
+    assert_role(verifier, f->pool, claims(f->pool, "{\"role\":\"old\"}"), "old");
+    str_t shown = token_public_jwks(verifier, f->pool);
+    assert_true(str_find(shown, STR("\"d\""), 0) == SIZE_MAX &&
+                str_find(shown, STR("\"kid\""), 0) != SIZE_MAX);
+    token_verifier_destroy(verifier);
+}
+
+static void a_key_set_beside_the_secret_signs_and_the_secret_still_verifies(void **state)
+{
+    fixture_t *f = *state;
+    EVP_PKEY *ec = make_key("EC", "P-256"), *rsa = make_key("RSA", NULL), *other = make_key("EC", "P-256");
+    str_t keys =
+        pool_printf(f->pool, "[%s]", private_ec_jwk(f->pool, ec, "e1", "[\"sign\",\"verify\"]").base);
+    token_options_t options = {.secret = STR(SECRET), .more_keys = keys};
+    assert_signs(f, &options, "{\"alg\":\"ES256\",\"kid\":\"e1\",\"typ\":\"JWT\"}");
+    options.more_keys =
+        pool_printf(f->pool, "{\"keys\":[%s,%s]}", private_ec_jwk(f->pool, other, "e2", "[\"verify\"]").base,
+                    private_rsa_jwk(f->pool, rsa, "r1").base);
+    assert_signs(f, &options, "{\"alg\":\"RS256\",\"kid\":\"r1\",\"typ\":\"JWT\"}");
+    options.more_keys = pool_printf(f->pool, "[%s]", private_ec_jwk(f->pool, ec, "e1", "[\"verify\"]").base);
+    assert_signs(f, &options, "{\"alg\":\"HS256\",\"typ\":\"JWT\"}");
+    token_verifier_t *verifier = NULL;
+    str_t mixed =
+        pool_printf(f->pool, "[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\",\"y\":\"%s\",\"d\":\"%s\"}]",
+                    bn_base64url(f->pool, ec, OSSL_PKEY_PARAM_EC_PUB_X, 32).base,
+                    bn_base64url(f->pool, ec, OSSL_PKEY_PARAM_EC_PUB_Y, 32).base,
+                    bn_base64url(f->pool, other, OSSL_PKEY_PARAM_PRIV_KEY, 32).base);
+    assert_non_null(token_verifier_create(
+        f->pool, &(token_options_t){.secret = STR(SECRET), .more_keys = mixed}, &verifier));
+    assert_non_null(token_verifier_create(
+        f->pool, &(token_options_t){.secret = STR(SECRET), .more_keys = STR("nonsense")}, &verifier));
+    EVP_PKEY_free(ec);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(other);
+}
+
 static void symmetric_keys_are_never_shown(void **state)
 {
     fixture_t *f = *state;
@@ -311,6 +381,7 @@ int main(void)
         T(none_is_never_an_algorithm),
         T(a_public_key_is_never_an_hmac_secret),
         T(kid_selects_only_among_configured_keys),
+        T(a_key_set_beside_the_secret_signs_and_the_secret_still_verifies),
         T(symmetric_keys_are_never_shown),
         T(unusable_key_material_is_refused_at_start),
         T(unknown_critical_headers_and_duplicates_are_refused),

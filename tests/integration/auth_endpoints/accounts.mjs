@@ -1,6 +1,7 @@
 // Signing up and in, the user object, both error formats.
 import assert from 'node:assert/strict';
-import { ANON, NEW_API, SERVICE, claimsOf, run, sign, sql } from './lib.mjs';
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { ANON, Gateway, NEW_API, SERVICE, claimsOf, run, sign, sql } from './lib.mjs';
 
 export async function sign_up_with_autoconfirm_gives_a_session({ open }) {
   const { status, json, headers } = await open.post('/signup',
@@ -251,4 +252,27 @@ export async function what_is_not_enabled_says_so({ open }) {
   const back = await open.get('/callback');
   assert.equal(back.status, 303);
   assert.match(back.headers.get('location'), /^http:\/\/site\.test\?error=/);
+}
+
+export async function a_key_set_signs_and_is_published({ open }) {
+  assert.deepEqual((await open.get('/.well-known/jwks.json')).json, { keys: [] });
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = { ...privateKey.export({ format: 'jwk' }), kid: 'k1', key_ops: ['sign', 'verify'] };
+  const keyed = await Gateway.start({ GOTRUE_JWT_KEYS: JSON.stringify([jwk]), GOTRUE_MAILER_AUTOCONFIRM: 'true' });
+  try {
+    const { access_token: token } = (await keyed.post('/signup', { email: 'keyed@example.com', password: 'secret1' })).json;
+    const [header, payload, signature] = token.split('.');
+    assert.deepEqual(JSON.parse(Buffer.from(header, 'base64url')), { alg: 'ES256', kid: 'k1', typ: 'JWT' });
+    const published = await keyed.get('/.well-known/jwks.json');
+    assert.equal(published.headers.get('cache-control'), 'public, max-age=600');
+    const [key] = published.json.keys;
+    assert.ok(!('d' in key));
+    assert.ok(verify('sha256', Buffer.from(`${header}.${payload}`),
+      { key: createPublicKey({ key, format: 'jwk' }), dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url')));
+    assert.equal((await keyed.get('/user', { token })).status, 200);
+    assert.equal((await keyed.get('/admin/users', { token: SERVICE })).status, 200, 'the secret still verifies');
+    assert.equal((await open.get('/user', { token })).status, 403, 'a gateway without the key refuses');
+  } finally {
+    await keyed.stop();
+  }
 }
