@@ -317,9 +317,9 @@ static void test_representations_convert_on_the_way_out_and_in(void **state)
     assert_sql(
         &r,
         "INSERT INTO \"api\".\"project_details\" (\"notes\", \"project_id\") SELECT "
-        "\"basalt_body\".\"notes\", \"basalt_body\".\"project_id\" FROM (SELECT "
+        "\"pgrst_body\".\"notes\", \"pgrst_body\".\"project_id\" FROM (SELECT "
         "api.note_from_json(\"notes\") AS \"notes\", \"project_id\" FROM json_to_record($1) AS _(\"notes\" "
-        "json, \"project_id\" integer)) AS basalt_body | {\"project_id\":1,\"notes\":\"n\"}");
+        "json, \"project_id\" integer)) AS pgrst_body | {\"project_id\":1,\"notes\":\"n\"}");
 }
 
 static void test_star_of_a_marked_table_means_the_readable_columns(void **state)
@@ -332,8 +332,8 @@ static void test_star_of_a_marked_table_means_the_readable_columns(void **state)
     r.prefer.ret = REST_RETURN_FULL;
     assert_sql(
         &r,
-        "UPDATE \"api\".\"settings\" SET \"label\" = \"basalt_body\".\"label\" FROM (SELECT \"label\" FROM "
-        "json_to_record($1) AS _(\"label\" text)) AS basalt_body WHERE \"settings\".\"id\" = $2 RETURNING "
+        "UPDATE \"api\".\"settings\" SET \"label\" = \"pgrst_body\".\"label\" FROM (SELECT \"label\" FROM "
+        "json_to_record($1) AS _(\"label\" text)) AS pgrst_body WHERE \"settings\".\"id\" = $2 RETURNING "
         "\"settings\".\"id\", \"settings\".\"label\" | {\"label\":\"x\"} | 1");
     /* naming the column is the caller's business, and the database's to refuse */
     assert_read("settings", "select=secret", "SELECT \"settings\".\"secret\" FROM \"api\".\"settings\"");
@@ -376,19 +376,18 @@ static void test_insert_forms(void **state)
     with_body(&r, "[{\"name\":\"a\"},{\"name\":\"b\"}]");
     assert_sql(
         &r,
-        "INSERT INTO \"api\".\"projects\" (\"name\") SELECT \"basalt_body\".\"name\" FROM (SELECT \"name\" "
-        "FROM json_to_recordset($1) AS _(\"name\" text)) AS basalt_body | "
+        "INSERT INTO \"api\".\"projects\" (\"name\") SELECT \"pgrst_body\".\"name\" FROM (SELECT \"name\" "
+        "FROM json_to_recordset($1) AS _(\"name\" text)) AS pgrst_body | "
         "[{\"name\":\"a\"},{\"name\":\"b\"}]");
     r.prefer.missing = REST_MISSING_DEFAULT;
     with_body(&r, "[{\"id\":1}]");
     r.prefer.ret = REST_RETURN_HEADERS;
     assert_sql(
-        &r,
-        "INSERT INTO \"api\".\"projects\" (\"id\") SELECT \"basalt_body\".\"id\" FROM (SELECT \"id\" FROM "
-        "jsonb_to_recordset((SELECT jsonb_agg(jsonb_build_object('id', "
-        "nextval('api.projects_id_seq'::regclass)) || elem) FROM jsonb_array_elements($1) AS "
-        "elem)) AS _(\"id\" integer)) AS basalt_body RETURNING to_json(\"projects\".\"id\") #>> '{}' "
-        "AS \"id\" | [{\"id\":1}]");
+        &r, "INSERT INTO \"api\".\"projects\" (\"id\") SELECT \"pgrst_body\".\"id\" FROM (SELECT \"id\" FROM "
+            "jsonb_to_recordset((SELECT jsonb_agg(jsonb_build_object('id', "
+            "nextval('api.projects_id_seq'::regclass)) || elem) FROM jsonb_array_elements($1) AS "
+            "elem)) AS _(\"id\" integer)) AS pgrst_body RETURNING to_json(\"projects\".\"id\") #>> '{}' "
+            "AS \"id\" | [{\"id\":1}]");
 }
 
 static void test_upsert_counts_what_was_new(void **state)
@@ -408,10 +407,9 @@ static void test_upsert_counts_what_was_new(void **state)
                          0) != SIZE_MAX);
     r.prefer.resolution = REST_RESOLUTION_IGNORE;
     assert_sql(
-        &r,
-        "INSERT INTO \"api\".\"clients\" (\"name\") SELECT \"basalt_body\".\"name\" FROM (SELECT \"name\" "
-        "FROM json_to_record($1) AS _(\"name\" text)) AS basalt_body ON CONFLICT (\"name\") DO NOTHING | "
-        "{\"name\":\"a\"}");
+        &r, "INSERT INTO \"api\".\"clients\" (\"name\") SELECT \"pgrst_body\".\"name\" FROM (SELECT \"name\" "
+            "FROM json_to_record($1) AS _(\"name\" text)) AS pgrst_body ON CONFLICT (\"name\") DO NOTHING | "
+            "{\"name\":\"a\"}");
 }
 
 static void test_put_needs_exactly_the_key(void **state)
@@ -428,8 +426,8 @@ static void test_put_needs_exactly_the_key(void **state)
     with_body(&r, "{\"id\":1}");
     rest_plan_t plan;
     assert_null(plan_as(&r, "web", &plan));
-    assert_true(str_find(plan.stmts[0].sql, STR(" AND \"basalt_body\".\"id\" = $2 ON CONFLICT (\"id\")"),
-                         0) != SIZE_MAX);
+    assert_true(str_find(plan.stmts[0].sql, STR(" AND \"pgrst_body\".\"id\" = $2 ON CONFLICT (\"id\")"), 0) !=
+                SIZE_MAX);
 }
 
 static void test_mutation_with_embeds_returns_what_they_join_on(void **state)
@@ -469,8 +467,8 @@ static void test_calls(void **state)
     with_body(&r, "{\"a\":1,\"b\":2}");
     assert_sql(&r,
                "SELECT \"add\".\"pgrst_scalar\" FROM (SELECT \"a\", \"b\" FROM json_to_record($1) AS _(\"a\" "
-               "integer, \"b\" integer) LIMIT 1) AS basalt_body, LATERAL (SELECT \"api\".\"add\"(\"a\" := "
-               "\"basalt_body\".\"a\", \"b\" := \"basalt_body\".\"b\") AS pgrst_scalar) AS \"add\" | "
+               "integer, \"b\" integer) LIMIT 1) AS pgrst_body, LATERAL (SELECT \"api\".\"add\"(\"a\" := "
+               "\"pgrst_body\".\"a\", \"b\" := \"pgrst_body\".\"b\") AS pgrst_scalar) AS \"add\" | "
                "{\"a\":1,\"b\":2}");
     r = request(REST_ACTION_CALL_READ, "find_projects", "term=x&select=id,clients(name)&id=gt.1");
     assert_sql(
