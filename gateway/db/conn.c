@@ -169,7 +169,7 @@ bool conn_is_overdue(const conn_t *conn, int64_t now_us)
         return silent_us > HOUSEKEEPING_MAX_US;
     if (tx->is_detached && silent_us > DETACHED_MAX_US)
         return true;
-    return tx->spec.timeout_ms > 0 && silent_us > tx->spec.timeout_ms * 1000LL + ANSWER_GRACE_US;
+    return tx->server_limit_ms > 0 && silent_us > tx->server_limit_ms * 1000 + ANSWER_GRACE_US;
 }
 
 void conn_append(conn_t *conn, segment_t *segment)

@@ -60,15 +60,16 @@ struct db_tx {
     db_tx_handlers_t handlers;
     void *arg;
     int64_t submitted_us, deadline_us, sent_us;
-    bool is_detached;   /* cancelled by the caller: spec and handlers must not be touched any more */
-    bool has_output;    /* something was delivered */
-    bool has_columns;   /* on_columns was called for the running statement */
-    size_t retries;     /* after a lost connection one is allowed, after DDL a few */
-    bool is_ending;     /* explicit: COMMIT or ROLLBACK is in flight */
-    db_end_t end;       /* which of them */
-    bool is_sync_sent;  /* from here on the server may commit it */
-    bool is_fast;       /* may share a connection with others */
-    uint64_t lane_hash; /* what its cost is remembered under; 0: never shares */
+    int64_t server_limit_ms; /* statement_timeout as the transaction sets it; 0: unknown */
+    bool is_detached;        /* cancelled by the caller: spec and handlers must not be touched any more */
+    bool has_output;         /* something was delivered */
+    bool has_columns;        /* on_columns was called for the running statement */
+    size_t retries;          /* after a lost connection one is allowed, after DDL a few */
+    bool is_ending;          /* explicit: COMMIT or ROLLBACK is in flight */
+    db_end_t end;            /* which of them */
+    bool is_sync_sent;       /* from here on the server may commit it */
+    bool is_fast;            /* may share a connection with others */
+    uint64_t lane_hash;      /* what its cost is remembered under; 0: never shares */
     size_t result_bytes;
     pool_t *memory; /* of the error; created with it */
     err_t *error;

@@ -91,6 +91,40 @@ static err_t *refuse(db_tx_t *tx, size_t queue_max)
     return NULL;
 }
 
+/* "8s", "500ms", "1min", "3000" in milliseconds; 0 when it is no plain number with a unit, or none. */
+static int64_t parse_duration_ms(str_t text)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {"", 1}};
+    size_t digits = 0;
+    int64_t value;
+    text = str_trim(text);
+    while (digits < text.len && text.base[digits] >= '0' && text.base[digits] <= '9')
+        digits++;
+    if (!str_to_int64(str_slice(text, 0, digits), &value) || value > 1000000000)
+        return 0;
+    str_t unit = str_trim(str_slice(text, digits, text.len));
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (str_eq(unit, str_from_c(units[i].unit)))
+            return value * units[i].ms;
+    return 0;
+}
+
+/* The time after which the server ends the statement by itself, as far as this transaction says so. */
+static int64_t server_limit_ms(const db_tx_spec_t *spec)
+{
+    int64_t limit = spec->timeout_ms;
+    for (size_t i = 0; i < spec->role_setting_count && spec->timeout_ms == 0; i++)
+        if (str_eq(spec->role_settings[i].name, STR("statement_timeout")))
+            limit = parse_duration_ms(spec->role_settings[i].value);
+    for (size_t i = 0; i < spec->setting_count; i++)
+        if (str_eq(spec->settings[i].name, STR("statement_timeout")))
+            limit = parse_duration_ms(spec->settings[i].value);
+    return limit;
+}
+
 db_tx_t *db_tx_submit(db_pool_t *pool, const db_tx_spec_t *spec, const db_tx_handlers_t *handlers, void *arg)
 {
     db_tx_t *tx = calloc(1, sizeof(*tx));
@@ -100,6 +134,7 @@ db_tx_t *db_tx_submit(db_pool_t *pool, const db_tx_spec_t *spec, const db_tx_han
     tx->spec = *spec;
     /* The level must be named before the first query of a transaction: only BEGIN can. */
     tx->spec.is_explicit = spec->is_explicit || spec->isolation != DB_ISOLATION_DEFAULT;
+    tx->server_limit_ms = server_limit_ms(spec);
     tx->handlers = *handlers;
     tx->arg = arg;
     tx->submitted_us = clock_mono_us();

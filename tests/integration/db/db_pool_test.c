@@ -470,7 +470,9 @@ static void a_server_that_stopped_answering_costs_one_deadline(void **state)
     request_t request;
     outcome_t outcome = {0};
     test_request(&request, "anon", NULL, "select 1");
-    request.spec.timeout_ms = 500;
+    const db_setting_t timeout = {STR("statement_timeout"), STR("500ms")};
+    request.spec.role_settings = &timeout; /* as "alter role .. set statement_timeout" reaches it */
+    request.spec.role_setting_count = 1;
     int64_t began = clock_mono_us();
     test_run(pool, &request, &outcome);
     assert_string_equal(outcome.code, "PGRST001");
