@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STATEMENT_TIMEOUT_MS = 30000 };
+enum { STATEMENT_TIMEOUT_MS = 30000, ANSWER_GRACE_MS = 5000 };
 
 struct db_session {
     db_sessions_t *set;
@@ -31,6 +31,7 @@ static db_session_who_t copy_who(pool_t *pool, const db_session_who_t *who)
 {
     db_session_who_t own = *who;
     own.role = copy(pool, who->role);
+    own.timeout_ms = who->timeout_ms > 0 ? who->timeout_ms : STATEMENT_TIMEOUT_MS;
     own.claims_json = str_is_null(who->claims_json) ? STR("{}") : pool_str(pool, who->claims_json);
     str_t *settings = POOL_ARRAY(pool, str_t, who->setting_count * 2 + 1);
     for (size_t i = 0; i < who->setting_count * 2; i++)
@@ -55,7 +56,7 @@ static bool send_cfg(PGconn *pg, pool_t *pool, const db_session_who_t *who)
     char timeout[16];
     buf_t sql;
     buf_init(&sql, pool, 512);
-    snprintf(timeout, sizeof(timeout), "%d", who->timeout_ms > 0 ? who->timeout_ms : STATEMENT_TIMEOUT_MS);
+    snprintf(timeout, sizeof(timeout), "%d", who->timeout_ms);
     cfg_add(&sql, values, &count, "statement_timeout", timeout);
     cfg_add(&sql, values, &count, "role", str_is_null(who->role) ? "none" : who->role.base);
     cfg_add(&sql, values, &count, "request.jwt.claims", who->claims_json.base);
@@ -89,7 +90,7 @@ static err_t *read_begin(session_conn_t *conn, pool_t *pool, bool is_anonymous)
 {
     err_t *err = NULL;
     size_t null_count = 0;
-    for (;;) {
+    while (session_conn_await(conn)) {
         PGresult *result = PQgetResult(conn->pg);
         if (result == NULL) {
             if (PQstatus(conn->pg) == CONNECTION_BAD || ++null_count > 64)
@@ -105,7 +106,7 @@ static err_t *read_begin(session_conn_t *conn, pool_t *pool, bool is_anonymous)
             (now == PQTRANS_INTRANS || now == PQTRANS_INERROR || err != NULL))
             break;
     }
-    if (PQstatus(conn->pg) == CONNECTION_BAD || !PQexitPipelineMode(conn->pg)) {
+    if (conn->is_broken || PQstatus(conn->pg) == CONNECTION_BAD || !PQexitPipelineMode(conn->pg)) {
         conn->is_broken = true;
         if (err == NULL)
             err = pg_error_lost_connection(pool, str_from_c(PQerrorMessage(conn->pg)));
@@ -115,6 +116,7 @@ static err_t *read_begin(session_conn_t *conn, pool_t *pool, bool is_anonymous)
 
 static err_t *begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *who)
 {
+    conn->limit_ms = who->timeout_ms + ANSWER_GRACE_MS;
     if (!send_begin(conn, pool, who)) {
         conn->is_broken = true;
         return pg_error_lost_connection(pool, str_from_c(PQerrorMessage(conn->pg)));
@@ -128,7 +130,7 @@ static err_t *begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *
 static void end_transaction(session_conn_t *conn)
 {
     if (!conn->is_broken && PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
-        PQclear(PQexec(conn->pg, "ROLLBACK"));
+        PQclear(session_conn_result(conn, PQsendQuery(conn->pg, "ROLLBACK")));
     if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
         conn->is_broken = true;
 }
@@ -186,7 +188,7 @@ static err_t *simple(db_session_t *session, const char *sql, const char *wanted_
     if (session->conn == NULL)
         return err_bug(session->pool, "the session has ended");
     PGconn *pg = session->conn->pg;
-    PGresult *result = PQexec(pg, sql);
+    PGresult *result = session_conn_result(session->conn, PQsendQuery(pg, sql));
     err_t *err = NULL;
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         err = pg_error_from_result(session->pool, result, session->who.is_anonymous);
@@ -224,13 +226,13 @@ static void close_evicted(session_conn_t *conn)
     buf_init(&sql, NULL, 0);
     while (stmt_cache_next_close(conn->stmts, &sql)) {
         buf_append_char(&sql, '\0');
-        PQclear(PQexec(conn->pg, sql.base));
+        PQclear(session_conn_result(conn, PQsendQuery(conn->pg, sql.base)));
         buf_clear(&sql);
     }
     buf_dispose(&sql);
 }
 
-/* The result of preparing when that failed (to be cleared by the caller), else NULL with *entry set. */
+/* Sets *entry; NULL when that failed, then the result (perhaps NULL itself) is for the caller to report. */
 static PGresult *prepare(db_session_t *session, str_t sql, int param_count, stmt_entry_t **entry)
 {
     session_conn_t *conn = session->conn;
@@ -241,7 +243,8 @@ static PGresult *prepare(db_session_t *session, str_t sql, int param_count, stmt
     if (*entry != NULL)
         return NULL;
     *entry = stmt_cache_add(conn->stmts, buf_str(&key));
-    PGresult *result = PQprepare(conn->pg, (*entry)->name, pool_cstr(session->pool, sql), param_count, NULL);
+    PGresult *result = session_conn_result(
+        conn, PQsendPrepare(conn->pg, (*entry)->name, pool_cstr(session->pool, sql), param_count, NULL));
     if (PQresultStatus(result) == PGRES_COMMAND_OK) {
         (*entry)->state = STMT_STATE_READY;
         PQclear(result);
@@ -300,9 +303,10 @@ static PGresult *run(db_session_t *session, str_t sql, const char *const *values
 {
     stmt_entry_t *entry;
     PGresult *result = prepare(session, sql, count, &entry);
-    if (result != NULL)
+    if (entry == NULL)
         return result;
-    result = PQexecPrepared(session->conn->pg, entry->name, count, values, NULL, NULL, 0);
+    result = session_conn_result(
+        session->conn, PQsendQueryPrepared(session->conn->pg, entry->name, count, values, NULL, NULL, 0));
     pg_stale_t stale = pg_error_stale_plan(result);
     if (stale == PG_STALE_FORGOTTEN)
         stmt_cache_clear(session->conn->stmts, false); /* it has forgotten all of them */

@@ -6,6 +6,7 @@
 #include "db/pg_error.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -208,4 +209,38 @@ void session_set_give(db_sessions_t *set, session_conn_t *conn)
     pthread_mutex_unlock(&set->lock);
     if (must_close)
         conn_close(conn);
+}
+
+bool session_conn_await(session_conn_t *conn)
+{
+    int64_t end_us = clock_mono_us() + conn->limit_ms * 1000LL;
+    while (PQisBusy(conn->pg)) {
+        int64_t left_us = end_us - clock_mono_us();
+        struct pollfd wait = {.fd = PQsocket(conn->pg), .events = POLLIN};
+        if (left_us <= 0) {
+            observe(LOG_WARN, "db_session_no_answer", F_INT("waited_ms", conn->limit_ms));
+            conn->is_broken = true;
+            return false;
+        }
+        if (poll(&wait, 1, (int)(left_us / 1000 + 1)) > 0 && !PQconsumeInput(conn->pg))
+            return true; /* the end of the connection is a result, too */
+    }
+    return true;
+}
+
+PGresult *session_conn_result(session_conn_t *conn, int is_sent)
+{
+    PGresult *last = NULL, *result;
+    if (!is_sent) {
+        conn->is_broken = conn->is_broken || PQstatus(conn->pg) == CONNECTION_BAD;
+        return NULL;
+    }
+    while (session_conn_await(conn) && (result = PQgetResult(conn->pg)) != NULL) {
+        PQclear(last);
+        last = result;
+    }
+    if (!conn->is_broken)
+        return last;
+    PQclear(last);
+    return NULL;
 }

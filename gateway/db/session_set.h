@@ -17,11 +17,20 @@ typedef struct session_conn {
     bool is_dirty;        /* code of others ran as an impersonated role since the last wash */
     bool is_broken;       /* not to be used again */
     bool is_fresh;        /* opened for this very borrower */
+    int limit_ms;         /* of waiting for an answer: statement_timeout and some grace */
 } session_conn_t;
 
 /* An idle connection, or a new one. Errors: PGRST003 in time, PGRST000 none can be opened. */
 err_t *session_set_take(db_sessions_t *set, pool_t *pool, session_conn_t **out) MUST_CHECK;
 /* Gives it back; a broken one is closed and makes room. */
 void session_set_give(db_sessions_t *set, session_conn_t *conn);
+
+/* Waits until the next result can be had without blocking. False: no answer within limit_ms, and the
+ * connection is broken: its server or the network is gone, since statements are ended by the server earlier.
+ */
+bool session_conn_await(session_conn_t *conn);
+/* The last result of what was sent; NULL (to libpq a failed result like others) when it was not or no answer
+ * came. */
+PGresult *session_conn_result(session_conn_t *conn, int is_sent);
 
 #endif

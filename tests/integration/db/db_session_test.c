@@ -191,6 +191,30 @@ static void queries_are_limited_in_time(void **state)
     db_sessions_destroy(sessions);
 }
 
+/* A stopped backend is what a black-holed network looks like. */
+static void a_thread_is_not_stuck_with_a_server_that_stopped_answering(void **state)
+{
+    (void)state;
+    db_sessions_t *sessions = sessions_of(1, 1000);
+    pool_t *pool = pool_create();
+    db_session_t *session;
+    db_rows_t rows;
+    must(db_session_begin(sessions, pool, &(db_session_who_t){.timeout_ms = 200}, &session));
+    must(db_session_query(session, STR("select pg_backend_pid()"), NULL, 0, &rows));
+    int pid = atoi(db_value(&rows, 0, 0).base);
+    kill(pid, SIGSTOP);
+    int64_t began = clock_mono_us();
+    err_t *err = db_session_query(session, STR("select 1"), NULL, 0, NULL);
+    assert_true(clock_mono_us() - began < 7000000);
+    kill(pid, SIGCONT);
+    assert_non_null(err);
+    assert_str(err->code, "PGRST001");
+    assert_non_null(db_session_commit(session));
+    assert_str(one_value(sessions, pool, STR_NULL, STR_NULL, STR("select 2")), "2");
+    pool_destroy(pool);
+    db_sessions_destroy(sessions);
+}
+
 typedef struct {
     db_sessions_t *sessions;
     int failures, timeouts;
@@ -342,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_broken_connection_is_replaced),
         cmocka_unit_test(a_changed_table_is_planned_anew),
         cmocka_unit_test(queries_are_limited_in_time),
+        cmocka_unit_test(a_thread_is_not_stuck_with_a_server_that_stopped_answering),
         cmocka_unit_test(many_threads_share_few_connections),
         cmocka_unit_test(no_free_session_in_time_is_504),
         cmocka_unit_test(a_lost_listener_comes_back_and_says_that_it_was_away),
