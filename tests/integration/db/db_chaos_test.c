@@ -186,6 +186,115 @@ static void nobody_sees_another_and_nothing_acknowledged_is_lost(void **state)
     db_pool_destroy(pool);
 }
 
+/* --- restarts under writes --- */
+
+enum { WRITERS = 32, WRITES_MAX = 20000 };
+
+typedef struct {
+    db_pool_t *pool;
+    request_t request;
+    char id[16];
+    bool is_busy;
+    struct writes *writes;
+} writer_t;
+
+typedef struct writes {
+    uint32_t next;
+    bool is_over;
+    size_t acknowledged, refused;
+    bool is_acknowledged[WRITES_MAX];
+} writes_t;
+
+static void next_write(writer_t *writer);
+
+static void on_written(void *arg, const err_t *error)
+{
+    writer_t *writer = arg;
+    writes_t *writes = writer->writes;
+    writer->is_busy = false;
+    if (error == NULL) {
+        writes->acknowledged++;
+        writes->is_acknowledged[atoi(writer->id)] = true;
+    } else {
+        writes->refused++;
+    }
+    if (!writes->is_over)
+        next_write(writer);
+}
+
+static void next_write(writer_t *writer)
+{
+    static const db_tx_handlers_t handlers = {.on_done = on_written};
+    if (writer->writes->next >= WRITES_MAX)
+        return;
+    uint32_t id = writer->writes->next++;
+    snprintf(writer->id, sizeof(writer->id), "%u", id);
+    test_request(&writer->request, "service", NULL, "insert into t.ack values ($1::int)");
+    writer->request.params[0] = str_from_c(writer->id);
+    writer->request.stmts[0].params = writer->request.params;
+    writer->request.stmts[0].param_count = 1;
+    writer->request.spec.is_explicit = id % 3 == 0;
+    writer->is_busy = true;
+    db_tx_submit(writer->pool, &writer->request.spec, &handlers, writer);
+}
+
+/* A writer that is refused at once tries again at once: the pace comes from here. */
+static bool run_writers(writer_t *writers, int ms)
+{
+    bool is_any_busy = false;
+    for (int waited = 0; waited < ms; waited += 10) {
+        test_run_for(10);
+        is_any_busy = false;
+        for (int i = 0; i < WRITERS; i++)
+            is_any_busy = is_any_busy || writers[i].is_busy;
+        if (writers[0].writes->is_over && !is_any_busy)
+            break;
+    }
+    return is_any_busy;
+}
+
+static void killing_the_database_loses_and_doubles_no_write(void **state)
+{
+    (void)state;
+    db_pool_t *pool = test_pool(6, 10000);
+    static writer_t writers[WRITERS];
+    static writes_t writes;
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i].pool = pool;
+        writers[i].writes = &writes;
+        next_write(&writers[i]);
+    }
+    for (int round = 0; round < 3; round++) {
+        run_writers(writers, 300);
+        test_kill_server();
+        run_writers(writers, 100);
+        test_start_server();
+        size_t before = writes.acknowledged;
+        int64_t began = clock_mono_us();
+        while (writes.acknowledged == before && clock_mono_us() - began < 5000000)
+            run_writers(writers, 10);
+        assert_true(clock_mono_us() - began < 1000000);
+    }
+    writes.is_over = true;
+    assert_false(run_writers(writers, 15000));
+    printf("%u written, %zu acknowledged, %zu refused\n", writes.next, writes.acknowledged, writes.refused);
+    assert_true(writes.acknowledged > 500);
+    assert_string_equal(
+        test_sql("select count(*) from (select id from t.ack group by id having count(*) > 1) x"), "0");
+    test_sql("create temp table seen as select id from t.ack");
+    for (int i = 0; i < WRITES_MAX; i += 500) { /* those acknowledged among 500, all there? */
+        char list[6000] = "-1";
+        size_t len = 2, wanted = 0;
+        for (int j = i; j < i + 500; j++)
+            if (writes.is_acknowledged[j]) {
+                len += (size_t)snprintf(list + len, sizeof(list) - len, ",%d", j);
+                wanted++;
+            }
+        assert_int_equal((size_t)atoi(test_sql("select count(*) from seen where id in (%s)", list)), wanted);
+    }
+    db_pool_destroy(pool);
+}
+
 int main(void)
 {
     test_setup_schema();
@@ -194,6 +303,7 @@ int main(void)
              "create policy own on t.own for select to authenticated "
              "using (owner = (current_setting('request.jwt.claims', true)::json->>'sub'));"
              "grant select on t.own to authenticated, service;"
+             "create table t.ack (id int); grant insert on t.ack to service;"
              "create table t.written (owner text); grant insert, select on t.written to authenticated;"
              "create function t.misbehave() returns text language plpgsql as $$ declare me text := "
              "current_setting('request.jwt.claims')::json->>'sub'; begin "
@@ -203,6 +313,7 @@ int main(void)
              "create temp table if not exists own as select 1 as id, 'leak'::text as owner; "
              "perform set_config('role', 'authenticated', true); return me; end $$");
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killing_the_database_loses_and_doubles_no_write),
         cmocka_unit_test(nobody_sees_another_and_nothing_acknowledged_is_lost),
     };
     return cmocka_run_group_tests_name("db_chaos", tests, NULL, NULL);
