@@ -52,14 +52,15 @@ job_t *job_create(executor_t *executor, pool_t *pool, const json_t *claimed)
     job->task_writes = json_array();
     job->commands = json_array();
     job->journal_writes = json_array();
+    job->audit = json_array();
     job->outcome = STR("completed");
     return job;
 }
 
 void job_destroy(job_t *job)
 {
-    json_t *owned[] = {job->kept,        job->patch,    job->gone,           job->console,
-                       job->task_writes, job->commands, job->journal_writes, job->tasks};
+    json_t *owned[] = {job->kept,     job->patch,          job->gone,  job->console, job->task_writes,
+                       job->commands, job->journal_writes, job->tasks, job->audit};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         json_decref(owned[i]);
     gateway_client_destroy(job->client);
@@ -254,6 +255,18 @@ err_t *job_journal_start(job_t *job, str_t step, json_t *detail)
     return job_flush(job);
 }
 
+void job_journal_note(job_t *job, str_t step, json_t *detail)
+{
+    add_journal(job, step, "started", detail);
+}
+
+void job_audit(job_t *job, const char *action, json_t *details)
+{
+    pthread_mutex_lock(&job->mutex);
+    json_array_append_new(job->audit, json_pack("{s:s,s:o}", "action", action, "details", details));
+    pthread_mutex_unlock(&job->mutex);
+}
+
 void job_journal_done(job_t *job, str_t step, json_t *detail)
 {
     add_journal(job, step, "done", detail);
@@ -304,6 +317,7 @@ static json_t *take_body(job_t *job)
     move_into(body, "tasks", &job->task_writes);
     move_into(body, "commands", &job->commands);
     move_into(body, "journal", &job->journal_writes);
+    move_into(body, "audit", &job->audit);
     job->command_bytes = 0;
     return body;
 }
@@ -328,6 +342,7 @@ static void put_back(job_t *job, const json_t *body)
     put_back_list(&job->task_writes, json_object_get(body, "tasks"));
     put_back_list(&job->commands, json_object_get(body, "commands"));
     put_back_list(&job->journal_writes, json_object_get(body, "journal"));
+    put_back_list(&job->audit, json_object_get(body, "audit"));
 }
 
 /* What is refused for good (too large, invalid): the activity rows and console go first, the truth about the

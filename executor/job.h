@@ -29,7 +29,7 @@ typedef struct job {
 
     pthread_mutex_t mutex; /* everything below */
     json_t *kept;          /* what job_append and job_add have gathered */
-    json_t *patch, *gone, *console, *task_writes, *commands, *journal_writes;
+    json_t *patch, *gone, *console, *task_writes, *commands, *journal_writes, *audit;
     size_t command_bytes;
     int64_t flushed_us, seq;
     str_t outcome, error; /* outcome: completed unless told otherwise */
@@ -65,9 +65,14 @@ void job_task_write(job_t *job, str_t task_id, const char *status, int progress,
 /* An activity row, already redacted; takes the reference. */
 void job_add_command(job_t *job, json_t *row);
 
+/* An entry of the audit log in the name of the job's owner; takes the reference. */
+void job_audit(job_t *job, const char *action, json_t *details);
+
 /* Journal: `started` is written through before this returns; the step must not be done when it fails. */
 err_t *job_journal_start(job_t *job, str_t step, json_t *detail) MUST_CHECK; /* takes the reference */
 void job_journal_done(job_t *job, str_t step, json_t *detail);               /* goes with the next write */
+/* `started` without waiting: for what another process can only tidy up. */
+void job_journal_note(job_t *job, str_t step, json_t *detail);
 /* What a former run has left of the step: NULL, "started" or "done". */
 const char *job_journal_state(const job_t *job, str_t step, const json_t **detail);
 

@@ -104,10 +104,18 @@ err_t *device_open(device_t *device)
     return NULL;
 }
 
+static str_t session_step(pool_t *pool, str_t server_id)
+{
+    return pool_printf(pool, "session:%.*s", STR_ARG(server_id));
+}
+
 void device_close(device_t *device)
 {
     device_poll_end(device);
+    bool has_session = redfish_session_path(device->redfish).len > 0;
     redfish_destroy(device->redfish);
+    if (has_session && device->about.server_id.len > 0)
+        job_journal_done(device->job, session_step(device->pool, device->about.server_id), NULL);
     device->redfish = NULL;
     credential_wipe(&device->credential);
 }
@@ -160,6 +168,30 @@ static json_t *success_columns(pool_t *pool, bool is_new_legacy)
     return row;
 }
 
+/* A session that a killed process has left behind is ended; the new one is noted for the same case. */
+static void note_session(device_t *device, pool_t *pool)
+{
+    const json_t *former = NULL;
+    str_t step = session_step(pool, device->about.server_id), path = redfish_session_path(device->redfish);
+    const char *state = job_journal_state(device->job, step, &former);
+    if (state != NULL && strcmp(state, "started") == 0 && json_is_object(former))
+        redfish_drop_session(device->redfish, pool, read_json_str(former, "path"));
+    if (path.len == 0)
+        return;
+    job_journal_note(device->job, step, json_pack("{s:s%}", "path", path.base, path.len));
+    job_flush_quietly(device->job);
+}
+
+static void audit_use(device_t *device)
+{
+    json_t *details = json_object();
+    json_object_set_new(details, "server_id", device_text(device->about.server_id));
+    json_object_set_new(details, "username", device_text(device->credential.username));
+    json_object_set_new(details, "source", device_text(device->credential.source));
+    json_object_set_new(details, "credential_set_id", device_text(device->credential.set_id));
+    job_audit(device->job, "credentials_used", details);
+}
+
 err_t *device_open_server(device_t *device, job_t *job, pool_t *pool, const json_t *server, str_t task_id)
 {
     credential_book_t book;
@@ -177,7 +209,10 @@ err_t *device_open_server(device_t *device, job_t *job, pool_t *pool, const json
     job_log(job, "INFO", "%.*s: credentials from %.*s", STR_ARG(options.address),
             STR_ARG(options.credential.source));
     device_create(device, job, pool, &options);
+    audit_use(device);
     err = device_open(device);
+    if (err == NULL)
+        note_session(device, pool);
     json_t *system = NULL;
     if (err == NULL) /* Basic is only proven by a protected resource */
         err = redfish_get(device->redfish, pool, STR("/redfish/v1/Systems"), &system);

@@ -112,7 +112,8 @@ end
 $$;
 
 -- request: executor_id, boot_id, types (null: all), max (1..100), lease_seconds (5..3600)
--- answer:  jobs [{token, attempts, expires_at, job, tasks, journal}], is_paused, next_due
+-- answer:  jobs [{token, attempts, expires_at, job, tasks, journal}], is_paused, next_due (the next schedule, or the
+--          moment another executor's lease runs out unless it is renewed)
 -- An executor that comes with a new boot_id has lost what its former process held: those jobs are free at once.
 create or replace function basalt.job_claim(request jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -169,7 +170,9 @@ begin
     end loop;
     return jsonb_build_object(
         'jobs', answer, 'is_paused', is_paused,
-        'next_due', (select min(j.schedule_at) from public.jobs j where j.status = 'pending' and j.schedule_at > now()));
+        'next_due', least(
+            (select min(j.schedule_at) from public.jobs j where j.status = 'pending' and j.schedule_at > now()),
+            (select min(l.expires_at) from basalt.job_leases l where l.executor_id <> executor)));
 end
 $$;
 

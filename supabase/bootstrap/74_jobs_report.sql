@@ -133,11 +133,17 @@ language sql security definer set search_path = '' as $$
       left join public.job_tasks t on t.id = c.task_id and t.job_id = job
 $$;
 
+-- journal: [{step, state, detail}], in the order of events: a step may come twice.
 create or replace function basalt.job_write_journal(job uuid, entries jsonb) returns void
-language sql security definer set search_path = '' as $$
-    insert into basalt.job_journal as g (job_id, step, state, detail)
-    select job, e.step, e.state, e.detail from jsonb_to_recordset(entries) as e (step text, state text, detail jsonb)
-    on conflict (job_id, step) do update set state = excluded.state, detail = excluded.detail, at = now()
+language plpgsql security definer set search_path = '' as $$
+declare
+    e record;
+begin
+    for e in select * from jsonb_to_recordset(entries) as r (step text, state text, detail jsonb) loop
+        insert into basalt.job_journal (job_id, step, state, detail) values (job, e.step, e.state, e.detail)
+        on conflict (job_id, step) do update set state = excluded.state, detail = excluded.detail, at = now();
+    end loop;
+end
 $$;
 
 create or replace function basalt.job_write(lease basalt.job_leases, request jsonb) returns void
@@ -161,6 +167,12 @@ begin
     if jsonb_typeof(request -> 'commands') = 'array' then
         perform basalt.job_write_commands(job, request -> 'commands');
     end if;
+    if jsonb_typeof(request -> 'audit') = 'array' then
+        insert into public.audit_logs (user_id, action, details)
+        select j.created_by, a.action, coalesce(a.details, '{}') || jsonb_build_object('job_id', j.id)
+          from jsonb_to_recordset(request -> 'audit') as a (action text, details jsonb)
+          join public.jobs j on j.id = job;
+    end if;
     if jsonb_typeof(request -> 'journal') = 'array' then
         perform basalt.job_write_journal(job, request -> 'journal');
     end if;
@@ -172,7 +184,8 @@ begin
 end
 $$;
 
--- request: token, seq (growing), and any of details {merged}, remove [keys], console [lines], tasks, steps, commands, journal.
+-- request: token, seq (growing), and any of details {merged}, remove [keys], console [lines], tasks, steps, commands,
+-- journal, audit [{action, details}].
 -- Answer: status, graceful_cancel: how the executor learns that its job was cancelled. The row of a job that is final
 -- does not change any more; its tasks and commands are history and still come in.
 create or replace function basalt.job_report(job uuid, request jsonb) returns jsonb

@@ -219,9 +219,11 @@ err_t *redfish_get(redfish_t *redfish, pool_t *pool, str_t path, json_t **out)
     crypt_wipe(redfish->token, strlen(redfish->token));
     free(redfish->token);
     redfish->token = NULL;
+    str_t former = redfish->session_path;
     err_t *again = redfish_open(redfish, pool);
     if (again != NULL)
         return again;
+    redfish_drop_session(redfish, pool, former); /* if it was not gone after all */
     call.operation = operation_of(redfish);
     call.auth = redfish->auth;
     return redfish_exchange(redfish, pool, &call, &response, out);

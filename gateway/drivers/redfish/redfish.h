@@ -80,6 +80,11 @@ void redfish_use_legacy_tls(redfish_t *redfish);
 /* Opens a session; devices without free slots or session service are used with Basic from then on. */
 err_t *redfish_open(redfish_t *redfish, pool_t *pool) MUST_CHECK;
 
+/* Path of the open session, or the null string. Borrowed until destroy. */
+str_t redfish_session_path(const redfish_t *redfish);
+/* Ends a session that a former process has left on the device: it has few of them. Best effort. */
+void redfish_drop_session(redfish_t *redfish, pool_t *pool, str_t path);
+
 /* The service root, asked without credentials: proves that a Redfish service is there, not that the password
  * is good. */
 err_t *redfish_probe(redfish_t *redfish, pool_t *pool, json_t **out) MUST_CHECK;

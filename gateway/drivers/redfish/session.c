@@ -54,6 +54,27 @@ err_t *redfish_open(redfish_t *redfish, pool_t *pool)
     return NULL;
 }
 
+str_t redfish_session_path(const redfish_t *redfish)
+{
+    return redfish->token != NULL ? redfish->session_path : STR_NULL;
+}
+
+void redfish_drop_session(redfish_t *redfish, pool_t *pool, str_t path)
+{
+    fetch_response_t response;
+    json_t *body = NULL;
+    redfish_call_t call = {.operation = REDFISH_SESSION_DELETE,
+                           .method = STR("DELETE"),
+                           .path = redfish_link_path(path),
+                           .auth = redfish->auth,
+                           .is_idempotent = true,
+                           .timeout_ms = 10000};
+    if (call.path.len == 0 || str_eq(path, redfish_session_path(redfish)))
+        return;
+    err_t *err = redfish_exchange(redfish, pool, &call, &response, &body);
+    (void)err; /* mostly 404: the device has ended it meanwhile */
+}
+
 /* A leaked session locks the operator out after eight of them, so this also runs when the job is cancelled.
  */
 static void close_session(redfish_t *redfish)

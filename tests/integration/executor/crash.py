@@ -106,6 +106,7 @@ def killed_while_reading():
     done = {h["server_id"]: h["n"] for h in health}
     count.check(done.get(servers[1]) == 1, "what was done is not done again", str(done))
     count.check("Going on after the executor stopped" in str(row["details"]["console_log"]), "the console tells")
+    until("the killed process's session to be ended too", 10, lambda: stand.simulator("GET", "0")["sessions"] == 0)
     process.terminate()
     process.wait(30)
 
