@@ -14,27 +14,29 @@
 /* Some four seconds of hashing on two threads: who would wait longer is better told to come back. */
 #define HASHES_WAITING_MAX 128
 #define HASHING_NICENESS 8
+#define MAIL_WORKERS 4
+#define MAILS_WAITING_MAX 200
 
 #define ANY "*" /* every method */
 
 /* clang-format off */
 static const auth_endpoint_t ENDPOINTS[] = {
-    {"POST", "/signup", AUTH_BODY | AUTH_HASHES, AUTH_LIMIT_NONE, signup_endpoint},
+    {"POST", "/signup", AUTH_BODY | AUTH_HASHES | AUTH_MAILS, AUTH_LIMIT_NONE, signup_endpoint},
     {"POST", "/token", AUTH_BODY, AUTH_LIMIT_NONE, token_endpoint},
     {"GET", "/user", AUTH_USER, AUTH_LIMIT_NONE, user_get_endpoint},
-    {"PUT", "/user", AUTH_USER | AUTH_BODY | AUTH_HASHES, AUTH_LIMIT_OTP, user_put_endpoint},
+    {"PUT", "/user", AUTH_USER | AUTH_BODY | AUTH_HASHES | AUTH_MAILS, AUTH_LIMIT_OTP, user_put_endpoint},
     {"POST", "/logout", AUTH_USER, AUTH_LIMIT_NONE, logout_endpoint},
-    {"POST", "/recover", AUTH_BODY, AUTH_LIMIT_OTP, recover_endpoint},
-    {"POST", "/otp", AUTH_BODY | AUTH_HASHES, AUTH_LIMIT_OTP, otp_endpoint},
-    {"POST", "/magiclink", AUTH_BODY | AUTH_HASHES, AUTH_LIMIT_OTP, magic_link_endpoint},
-    {"POST", "/resend", AUTH_BODY, AUTH_LIMIT_OTP, resend_endpoint},
-    {"GET", "/reauthenticate", AUTH_USER, AUTH_LIMIT_NONE, reauthenticate_endpoint},
+    {"POST", "/recover", AUTH_BODY | AUTH_MAILS, AUTH_LIMIT_OTP, recover_endpoint},
+    {"POST", "/otp", AUTH_BODY | AUTH_HASHES | AUTH_MAILS, AUTH_LIMIT_OTP, otp_endpoint},
+    {"POST", "/magiclink", AUTH_BODY | AUTH_HASHES | AUTH_MAILS, AUTH_LIMIT_OTP, magic_link_endpoint},
+    {"POST", "/resend", AUTH_BODY | AUTH_MAILS, AUTH_LIMIT_OTP, resend_endpoint},
+    {"GET", "/reauthenticate", AUTH_USER | AUTH_MAILS, AUTH_LIMIT_NONE, reauthenticate_endpoint},
     {"GET", "/verify", AUTH_PUBLIC, AUTH_LIMIT_VERIFY, verify_get_endpoint},
     {"POST", "/verify", AUTH_BODY, AUTH_LIMIT_VERIFY, verify_post_endpoint},
     {"GET", "/health", AUTH_PUBLIC, AUTH_LIMIT_NONE, health_endpoint},
     {"GET", "/settings", AUTH_PUBLIC, AUTH_LIMIT_NONE, settings_endpoint},
     {"GET", "/.well-known/jwks.json", AUTH_PUBLIC, AUTH_LIMIT_NONE, jwks_endpoint},
-    {"POST", "/invite", AUTH_ADMIN | AUTH_BODY, AUTH_LIMIT_NONE, invite_endpoint},
+    {"POST", "/invite", AUTH_ADMIN | AUTH_BODY | AUTH_MAILS, AUTH_LIMIT_NONE, invite_endpoint},
     {"GET", "/admin/users", AUTH_ADMIN, AUTH_LIMIT_NONE, admin_list_endpoint},
     {"POST", "/admin/users", AUTH_ADMIN | AUTH_BODY | AUTH_HASHES, AUTH_LIMIT_NONE, admin_create_endpoint},
     {"GET", "/admin/users/{}", AUTH_ADMIN, AUTH_LIMIT_NONE, admin_get_endpoint},
@@ -76,6 +78,7 @@ typedef struct {
 
 struct room {
     auth_t auth;
+    worker_pool_t *mail_workers;
     job_t jobs[ENDPOINT_COUNT];
 };
 
@@ -216,6 +219,32 @@ static bool needs_hashing(const api_context_t *ctx, const auth_endpoint_t *endpo
            str_find(http_query(ctx->request), STR("grant_type=password"), 0) != SIZE_MAX;
 }
 
+/* A slow mail server must not hold up sign-ins, nor these each other's threads when no mail is due. */
+static bool may_mail(const api_context_t *ctx, const auth_endpoint_t *endpoint)
+{
+    if ((endpoint->flags & AUTH_MAILS) == 0)
+        return false;
+    if (endpoint->run == signup_endpoint)
+        return !config_bool(ctx->gateway->config, "GOTRUE_MAILER_AUTOCONFIRM");
+    return endpoint->run != user_put_endpoint ||
+           str_find(http_body(ctx->request), STR("\"email\""), 0) != SIZE_MAX;
+}
+
+static void submit(struct room *room, api_context_t *ctx, const job_t *job)
+{
+    bool hashes = needs_hashing(ctx, job->endpoint), mails = may_mail(ctx, job->endpoint);
+    if (hashes && !mails && worker_waiting(ctx->gateway->hash_workers) >= HASHES_WAITING_MAX) {
+        err_t *err = auth_error(ctx->pool, 429, "over_request_rate_limit", "Request rate limit reached");
+        err->headers = STR("Retry-After: 3\r\n");
+        api_respond_error(ctx, err);
+        return;
+    }
+    worker_pool_t *workers = mails    ? room->mail_workers
+                             : hashes ? ctx->gateway->hash_workers
+                                      : ctx->gateway->workers;
+    api_task_submit(ctx, workers, NULL, hashes ? run_hashing_task : run_task, (void *)job);
+}
+
 static void on_request(void *arg, api_context_t *ctx)
 {
     struct room *room = arg;
@@ -231,17 +260,12 @@ static void on_request(void *arg, api_context_t *ctx)
                                           "Request body too large (max %d bytes)", BODY_MAX));
         return;
     }
-    bool hashes = needs_hashing(ctx, job->endpoint);
-    if (hashes && worker_waiting(ctx->gateway->hash_workers) >= HASHES_WAITING_MAX) {
-        err_t *err = auth_error(ctx->pool, 429, "over_request_rate_limit", "Request rate limit reached");
-        err->headers = STR("Retry-After: 3\r\n");
-        api_respond_error(ctx, err);
-        return;
-    }
-    if (hashes)
-        api_task_submit(ctx, ctx->gateway->hash_workers, NULL, run_hashing_task, (void *)job);
-    else
-        api_task_submit(ctx, ctx->gateway->workers, NULL, run_task, (void *)job);
+    submit(room, ctx, job);
+}
+
+static void dispose_workers(void *workers)
+{
+    worker_pool_destroy(workers);
 }
 
 static void dispose_limits(void *limits)
@@ -254,6 +278,8 @@ void auth_register(gateway_t *gateway, pool_t *process_pool)
     struct room *room = POOL_NEW(process_pool, struct room);
     room->auth = (auth_t){.gateway = gateway, .limits = auth_limits_create()};
     pool_on_dispose(process_pool, dispose_limits, room->auth.limits);
+    room->mail_workers = worker_pool_create("mail", MAIL_WORKERS, MAILS_WAITING_MAX);
+    pool_on_dispose(process_pool, dispose_workers, room->mail_workers);
     for (size_t i = 0; i < ENDPOINT_COUNT; i++)
         room->jobs[i] = (job_t){.auth = &room->auth, .endpoint = &ENDPOINTS[i]};
     api_route_add(

@@ -39,7 +39,8 @@ typedef enum {
     AUTH_BODY = 4,  /* a JSON object is required */
     AUTH_BODY_OPTIONAL = 8,
     AUTH_HASHES = 16, /* runs on the hash workers */
-    AUTH_NOT_ANONYMOUS = 32
+    AUTH_NOT_ANONYMOUS = 32,
+    AUTH_MAILS = 64 /* may wait for a mail server: runs on workers of its own */
 } auth_flag_t;
 
 typedef enum {

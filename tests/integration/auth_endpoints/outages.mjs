@@ -39,3 +39,29 @@ export async function without_a_database_everything_is_503({ open }) {
   }
   assert.equal((await open.refresh(refresh)).status, 200, 'the session has survived');
 }
+
+export async function a_mail_server_that_hangs_holds_up_nobody_else({ open }) {
+  const { default: net } = await import('node:net');
+  const { access_token: token } = await open.account('hang@example.com');
+  for (let i = 0; i < 12; i++) await open.account(`hang${i}@example.com`);
+  const sockets = [];
+  const hanging = net.createServer((socket) => sockets.push(socket));
+  await new Promise((resolve) => hanging.listen(0, '127.0.0.1', resolve));
+  const stuck = await Gateway.start({ GOTRUE_SMTP_HOST: '127.0.0.1', GOTRUE_SMTP_PORT: String(hanging.address().port),
+    GOTRUE_SMTP_ADMIN_EMAIL: 'a@b.c' });
+  try {
+    const mails = Array.from({ length: 12 }, (_, i) => stuck.post('/recover', { email: `hang${i}@example.com` }));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const start = performance.now();
+    assert.equal((await stuck.get('/user', { token })).status, 200);
+    assert.equal((await stuck.signIn('hang@example.com', 'secret1')).status, 200);
+    assert.ok(performance.now() - start < 3000, 'sign-in waited for the mail server');
+    const answer = await Promise.race(mails);
+    assert.deepEqual([answer.status, answer.json.msg], [500, 'Error sending recovery email']);
+    for (const socket of sockets) socket.destroy();
+    hanging.close();
+    await Promise.all(mails);
+  } finally {
+    await stuck.stop();
+  }
+}
