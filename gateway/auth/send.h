@@ -1,4 +1,4 @@
-/* The mails that endpoints send, with the code stored first in the same transaction: when a mail cannot be
+/* The mails that endpoints send, and the codes in them, stored in the same transaction: when a mail cannot be
  * sent the whole request is rolled back, so that nobody waits for a mail that never comes. */
 #ifndef AUTH_SEND_H
 #define AUTH_SEND_H
