@@ -49,12 +49,13 @@ typedef struct {
     rest_nulls_t nulls;
 } plan_order_t;
 
-/* A column that a spread lifts into its parent. */
+/* A column that a spread lifts into its parent; "*": all that its subquery has. */
 typedef struct {
     str_t name;
     rest_agg_t agg; /* hoisted to here */
     str_t agg_cast, alias;
-    bool is_json; /* an embed's json, or a column that is not plain: see schema_column_t */
+    bool is_odd;   /* not plain as in schema_column_t; of a star: some of its columns */
+    bool is_embed; /* an embed's json */
 } plan_lifted_t;
 
 typedef enum { PLAN_SPREAD_NONE, PLAN_SPREAD_ONE, PLAN_SPREAD_MANY } plan_spread_t;

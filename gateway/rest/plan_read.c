@@ -106,7 +106,7 @@ static plan_node_t *child_named(plan_node_t *node, str_t name, bool has_legacy)
     return NULL;
 }
 
-/* The node that a path of embed names means. */
+/* The node that a path of embed names means. It and those above it come to the front of their siblings. */
 static err_t *find_node(planner_t *p, rest_path_t path, plan_node_t **out)
 {
     plan_node_t *node = p->root;
@@ -117,6 +117,11 @@ static err_t *find_node(planner_t *p, rest_path_t path, plan_node_t **out)
             return plan_err_not_embedded(p, name, child_named(node, name, true));
         if (!str_is_null(child->rel_alias) && !str_eq(child->rel_alias, name))
             child->is_legacy_match = true;
+        uint32_t at = 0;
+        while (node->children[at] != child)
+            at++;
+        memmove(&node->children[1], &node->children[0], at * sizeof(*node->children));
+        node->children[0] = child;
         node = child;
     }
     *out = node;
@@ -144,28 +149,19 @@ static bool is_mutation(const planner_t *p)
            a == REST_ACTION_DELETE;
 }
 
-static err_t *add_conditions(planner_t *p, const rest_condition_t *conditions, uint32_t count)
+static void add_conditions(planner_t *p, const rest_condition_t *conditions, plan_node_t *const *nodes,
+                           uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (conditions[i].path.count == 0 && is_mutation(p))
-            continue;
-        plan_node_t *node = NULL;
-        err_t *err = find_node(p, conditions[i].path, &node);
-        if (err != NULL)
-            return err;
-        plan_logic(p, node->table, &conditions[i].tree, push_where(p, node));
-    }
-    return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        if (conditions[i].path.count > 0 || !is_mutation(p))
+            plan_logic(p, nodes[i]->table, &conditions[i].tree, push_where(p, nodes[i]));
 }
 
-static err_t *add_orders(planner_t *p)
+static void add_orders(planner_t *p, plan_node_t *const *nodes)
 {
     for (uint32_t i = 0; i < p->request->order_count; i++) {
         const rest_order_t *order = &p->request->orders[i];
-        plan_node_t *node = NULL;
-        err_t *err = find_node(p, order->path, &node);
-        if (err != NULL)
-            return err;
+        plan_node_t *node = nodes[i];
         if (node->order_count > 0)
             continue; /* given twice: the first counts, as in the peer */
         node->orders = POOL_ARRAY(p->pool, plan_order_t, order->term_count + 1);
@@ -177,7 +173,6 @@ static err_t *add_orders(planner_t *p)
                 (plan_order_t){term->relation, plan_field(p, table, &term->field), term->dir, term->nulls};
         }
     }
-    return NULL;
 }
 
 static rest_range_t capped(const planner_t *p, rest_range_t range)
@@ -195,20 +190,14 @@ static void cap_ranges(planner_t *p, plan_node_t *node)
         cap_ranges(p, node->children[i]);
 }
 
-static err_t *add_ranges(planner_t *p)
+static void add_ranges(planner_t *p, plan_node_t *const *nodes)
 {
     if (is_mutation(p))
-        return NULL;
+        return;
     p->root->range = p->request->range;
-    for (uint32_t i = 0; i < p->request->level_range_count; i++) {
-        plan_node_t *node = NULL;
-        err_t *err = find_node(p, p->request->level_ranges[i].path, &node);
-        if (err != NULL)
-            return err;
-        node->range = p->request->level_ranges[i].range;
-    }
+    for (uint32_t i = 0; i < p->request->level_range_count; i++)
+        nodes[i]->range = p->request->level_ranges[i].range;
     cap_ranges(p, p->root);
-    return NULL;
 }
 
 /* Selected names meet their relation's columns. */
@@ -223,38 +212,29 @@ static void resolve_selects(planner_t *p, plan_node_t *node)
         resolve_selects(p, node->children[i]);
 }
 
-/* Brings the nodes on a path to the front of their siblings. */
-static err_t *touch_path(planner_t *p, rest_path_t path)
-{
-    plan_node_t *node = p->root, *found = NULL;
-    for (uint32_t i = 0; i < path.count; i++) {
-        err_t *err = find_node(p, (rest_path_t){path.names, i + 1}, &found);
-        if (err != NULL)
-            return err;
-        uint32_t at = 0;
-        while (node->children[at] != found)
-            at++;
-        memmove(&node->children[1], &node->children[0], at * sizeof(*node->children));
-        node->children[0] = found;
-        node = found;
-    }
-    return NULL;
-}
+/* Where each condition of the request belongs, in its order. */
+typedef struct {
+    plan_node_t **filters, **orders, **ranges, **logic;
+} places_t;
 
 /* Wrong paths are complained about before unknown relations, the last one first, and every condition moves
  * its embed to the front: the keys of an answer come in the same order as the peer's. */
-static err_t *check_paths(planner_t *p)
+static err_t *find_places(planner_t *p, places_t *out)
 {
     const rest_request_t *r = p->request;
     err_t *err = NULL;
+    *out = (places_t){POOL_ARRAY(p->pool, plan_node_t *, r->filter_count + 1),
+                      POOL_ARRAY(p->pool, plan_node_t *, r->order_count + 1),
+                      POOL_ARRAY(p->pool, plan_node_t *, r->level_range_count + 1),
+                      POOL_ARRAY(p->pool, plan_node_t *, r->logic_count + 1)};
     for (uint32_t i = r->filter_count; err == NULL && i-- > 0;)
-        err = touch_path(p, r->filters[i].path);
+        err = find_node(p, r->filters[i].path, &out->filters[i]);
     for (uint32_t i = r->order_count; err == NULL && i-- > 0;)
-        err = touch_path(p, r->orders[i].path);
+        err = find_node(p, r->orders[i].path, &out->orders[i]);
     for (uint32_t i = r->level_range_count; err == NULL && !is_mutation(p) && i-- > 0;)
-        err = touch_path(p, r->level_ranges[i].path);
+        err = find_node(p, r->level_ranges[i].path, &out->ranges[i]);
     for (uint32_t i = r->logic_count; err == NULL && i-- > 0;)
-        err = touch_path(p, r->logic[i].path);
+        err = find_node(p, r->logic[i].path, &out->logic[i]);
     return err;
 }
 
@@ -268,20 +248,18 @@ err_t *plan_read(planner_t *p)
     root->from = is_source ? (schema_name_t){STR_NULL, STR(PLAN_SOURCE)} : p->target;
     root->alias = p->target.name;
     add_children(p, root, p->request->select, p->request->select_count);
-    err_t *err = check_paths(p);
+    places_t places;
+    err_t *err = find_places(p, &places);
     if (err == NULL)
         err = plan_embed(p, root);
     if (err != NULL)
         return err;
     resolve_selects(p, root);
-    err = add_conditions(p, p->request->logic, p->request->logic_count);
-    if (err == NULL)
-        err = add_conditions(p, p->request->filters, p->request->filter_count);
-    if (err == NULL)
-        err = add_orders(p);
-    if (err == NULL)
-        err = add_ranges(p);
-    return err != NULL ? err : plan_shape(p);
+    add_conditions(p, p->request->logic, places.logic, p->request->logic_count);
+    add_conditions(p, p->request->filters, places.filters, p->request->filter_count);
+    add_orders(p, places.orders);
+    add_ranges(p, places.ranges);
+    return plan_shape(p);
 }
 
 bool plan_is_default_select(const plan_node_t *root)

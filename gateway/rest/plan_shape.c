@@ -58,8 +58,8 @@ static void expand_star(const planner_t *p, plan_node_t *node)
     node->select_count = count;
 }
 
-/* A star stays a star unless something needs the names: an aggregate (they are grouped by), a spread (each is
- * lifted), a representation (some are called through functions), column privileges. */
+/* A star stays a star unless something needs the names: an aggregate (they are grouped by), a to-many spread
+ * (each is collected), a representation (some are called through functions), column privileges. */
 static void expand_stars(const planner_t *p, plan_node_t *node, bool is_needed)
 {
     bool has_star = false;
@@ -72,8 +72,7 @@ static void expand_stars(const planner_t *p, plan_node_t *node, bool is_needed)
     }
     is_needed = is_needed || node->spread == PLAN_SPREAD_MANY;
     if (has_star && node->table != NULL &&
-        (is_needed || node->spread != PLAN_SPREAD_NONE || node->table->is_expanding_star ||
-         has_representation(p, node->table)))
+        (is_needed || node->table->is_expanding_star || has_representation(p, node->table)))
         expand_star(p, node);
     for (uint32_t i = 0; i < node->child_count; i++)
         expand_stars(p, node->children[i], is_needed);
@@ -206,6 +205,36 @@ static bool is_plain_result(const plan_select_t *s)
     return s->field.column != NULL && s->field.column->is_plain && str_is_null(s->cast);
 }
 
+/* All columns of a subquery are lifted but once. */
+static void push_lifted(plan_node_t *node, plan_lifted_t lifted)
+{
+    for (uint32_t i = 0; i < node->lifted_count; i++) {
+        if (str_eq(lifted.name, STR("*")) && str_eq(node->lifted[i].name, lifted.name)) {
+            node->lifted[i].is_odd = node->lifted[i].is_odd || lifted.is_odd;
+            return;
+        }
+    }
+    node->lifted[node->lifted_count++] = lifted;
+}
+
+static bool has_odd_column(const schema_table_t *table)
+{
+    for (size_t i = 0; table != NULL && i < table->column_count; i++)
+        if (!table->columns[i].is_plain)
+            return true;
+    return table == NULL;
+}
+
+static void lift_selects(plan_node_t *node)
+{
+    for (uint32_t i = 0; i < node->select_count; i++) {
+        const plan_select_t *s = &node->selects[i];
+        push_lifted(node, (plan_lifted_t){.name = str_is_null(s->alias) ? s->field.name : s->alias,
+                                          .is_odd = plan_is_star(s) ? has_odd_column(node->table)
+                                                                    : !is_plain_result(s)});
+    }
+}
+
 static void lift_columns(const planner_t *p, plan_node_t *node)
 {
     uint32_t capacity = node->select_count;
@@ -216,18 +245,15 @@ static void lift_columns(const planner_t *p, plan_node_t *node)
     if (node->spread == PLAN_SPREAD_NONE)
         return;
     node->lifted = POOL_ARRAY(p->pool, plan_lifted_t, capacity + 1);
-    for (uint32_t i = 0; i < node->select_count; i++) {
-        const plan_select_t *s = &node->selects[i];
-        str_t name = str_is_null(s->alias) ? s->field.name : s->alias;
-        node->lifted[node->lifted_count++] = (plan_lifted_t){.name = name, .is_json = !is_plain_result(s)};
-    }
+    lift_selects(node);
     for (uint32_t c = 0; c < node->child_count; c++) {
         const plan_node_t *child = node->children[c];
         if (child->spread == PLAN_SPREAD_NONE && !child->is_empty_embed)
-            node->lifted[node->lifted_count++] = (plan_lifted_t){
-                .name = str_is_null(child->rel_alias) ? child->rel_name : child->rel_alias, .is_json = false};
+            push_lifted(node, (plan_lifted_t){.name = str_is_null(child->rel_alias) ? child->rel_name
+                                                                                    : child->rel_alias,
+                                              .is_embed = true});
         for (uint32_t i = 0; i < child->lifted_count; i++)
-            node->lifted[node->lifted_count++] = child->lifted[i];
+            push_lifted(node, child->lifted[i]);
     }
 }
 

@@ -50,6 +50,17 @@ void sql_where(sql_t *sql, str_t qualifier, const plan_logic_t *items, uint32_t 
 void sql_order(sql_t *sql, str_t qualifier, const plan_order_t *orders, uint32_t count);
 void sql_range(sql_t *sql, rest_range_t range);
 
+/* ---- sql_select.c ---- */
+/* ", " before all items but the first. */
+void sql_comma(sql_t *sql, bool *has_items);
+/* A type as clients write it: letters, digits, blanks; anything else is quoted. */
+void sql_cast(sql_t *sql, str_t cast);
+/* "sum(" .., empty for none. */
+str_t sql_aggregate(rest_agg_t agg);
+/* Stars and columns of a node; `source` may be NULL. */
+void sql_select_columns(sql_t *sql, const plan_node_t *node, str_t qualifier, const sql_source_t *source,
+                        sql_out_t out, bool *has_items);
+
 /* ---- sql_read.c ---- */
 void sql_read(sql_t *sql, const plan_node_t *root, const sql_source_t *source, sql_out_t out);
 /* One select item, as in a select list or behind RETURNING. */

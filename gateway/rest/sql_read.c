@@ -6,198 +6,38 @@
  * the bare relation: the embeds of rows that nobody asked for are then never computed. */
 #include "rest/sql.h"
 
-static void comma(sql_t *sql, bool *has_items)
-{
-    if (*has_items)
-        SQL_LIT(sql, ", ");
-    *has_items = true;
-}
-
-/* ---- columns ---- */
-
-/* Types as clients write them in casts whose text form is plain. */
-static bool is_plain_cast(str_t cast)
-{
-    static const char *const NAMES[] = {"text",     "varchar",   "int",         "integer", "bigint",
-                                        "smallint", "int2",      "int4",        "int8",    "numeric",
-                                        "decimal",  "real",      "float4",      "float8",  "double precision",
-                                        "bool",     "boolean",   "json",        "jsonb",   "date",
-                                        "time",     "timestamp", "timestamptz", "uuid",    "interval"};
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(*NAMES); i++)
-        if (str_eq_nocase(cast, str_from_c(NAMES[i])))
-            return true;
-    return false;
-}
-
-static bool is_plain(const plan_select_t *s)
-{
-    if (s->agg == REST_AGG_COUNT || s->agg == REST_AGG_SUM || s->agg == REST_AGG_AVG)
-        return str_is_null(s->agg_cast) || is_plain_cast(s->agg_cast);
-    if (!str_is_null(s->agg_cast))
-        return is_plain_cast(s->agg_cast);
-    if (!str_is_null(s->cast))
-        return is_plain_cast(s->cast);
-    if (s->field.step_count > 0 || !str_is_null(s->field.transform))
-        return true;
-    return s->field.column != NULL && s->field.column->is_plain;
-}
-
-static void cast_type(sql_t *sql, str_t cast)
-{
-    bool is_word = cast.len > 0;
-    for (size_t i = 0; i < cast.len && is_word; i++) {
-        unsigned char c = (unsigned char)cast.base[i];
-        is_word = c >= 0x80 || c == '_' || c == ' ' || c == '$' || (c >= '0' && c <= '9') ||
-                  (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    }
-    /* quoting would hide names that only the grammar knows, such as integer */
-    if (is_word)
-        SQL_STR(sql, cast);
-    else
-        SQL_IDENT(sql, cast);
-}
-
-static const str_t AGGREGATES[] = {{"", 0},       {"sum(", 4}, {"avg(", 4},
-                                   {"count(", 6}, {"max(", 4}, {"min(", 4}};
-
-void sql_select_item(sql_t *sql, str_t qualifier, const plan_select_t *s, sql_out_t out, bool is_grouped)
-{
-    str_t owner = str_is_null(s->qualifier) ? qualifier : s->qualifier;
-    bool is_converted = out == SQL_OUT_COLUMNS && !is_plain(s);
-    if (is_converted)
-        SQL_STR(sql, is_grouped ? STR("to_jsonb(") : STR("to_json("));
-    if (!str_is_null(s->agg_cast) && s->agg != REST_AGG_NONE)
-        SQL_LIT(sql, "CAST(");
-    SQL_STR(sql, AGGREGATES[s->agg]);
-    if (!str_is_null(s->cast))
-        SQL_LIT(sql, "CAST(");
-    if (!str_is_null(s->field.transform)) {
-        SQL_STR(sql, s->field.transform);
-        buf_append_char(&sql->text, '(');
-    }
-    if (s->agg == REST_AGG_COUNT && str_eq(s->field.name, STR("*")) && !s->field.is_full_row)
-        buf_append_char(&sql->text, '*'); /* of the row itself every column would have to be readable */
-    else
-        sql_field(sql, owner, &s->field);
-    if (!str_is_null(s->field.transform))
-        buf_append_char(&sql->text, ')');
-    if (!str_is_null(s->cast)) {
-        SQL_LIT(sql, " AS ");
-        cast_type(sql, s->cast);
-        buf_append_char(&sql->text, ')');
-    }
-    if (s->agg != REST_AGG_NONE)
-        buf_append_char(&sql->text, ')');
-    if (!str_is_null(s->agg_cast) && s->agg != REST_AGG_NONE) {
-        SQL_LIT(sql, " AS ");
-        cast_type(sql, s->agg_cast);
-        buf_append_char(&sql->text, ')');
-    }
-    if (is_converted)
-        buf_append_char(&sql->text, ')');
-    if (!str_is_null(s->alias) || (is_converted && s->agg == REST_AGG_NONE)) {
-        SQL_LIT(sql, " AS ");
-        SQL_IDENT(sql, str_is_null(s->alias) ? s->field.name : s->alias);
-    } else if (is_converted) {
-        SQL_STR(sql, s->agg == REST_AGG_MAX ? STR(" AS max") : STR(" AS min"));
-    }
-}
-
-static bool has_only_plain(const schema_table_t *table)
-{
-    for (size_t i = 0; i < table->column_count; i++)
-        if (!table->columns[i].is_plain)
-            return false;
-    return true;
-}
-
-static void star(sql_t *sql, const plan_node_t *node, str_t qualifier, sql_out_t out, bool *has_items)
-{
-    if (out != SQL_OUT_COLUMNS || node->table == NULL || has_only_plain(node->table)) {
-        comma(sql, has_items);
-        sql_column(sql, qualifier, STR("*"));
-        return;
-    }
-    for (size_t i = 0; i < node->table->column_count; i++) {
-        const schema_column_t *column = &node->table->columns[i];
-        plan_select_t item = {.field = {.name = column->name, .column = column}};
-        comma(sql, has_items);
-        sql_select_item(sql, qualifier, &item, out, false);
-    }
-}
-
-static void scalar_column(sql_t *sql, str_t qualifier, const sql_source_t *source, sql_out_t out)
-{
-    bool is_converted = out == SQL_OUT_COLUMNS && !source->is_scalar_plain;
-    if (is_converted)
-        SQL_LIT(sql, "to_json(");
-    sql_column(sql, qualifier, source->scalar);
-    if (is_converted) {
-        SQL_LIT(sql, ") AS ");
-        SQL_IDENT(sql, source->scalar);
-    }
-}
-
-static void select_columns(sql_t *sql, const plan_node_t *node, str_t qualifier, const sql_source_t *source,
-                           sql_out_t out, bool *has_items)
-{
-    bool is_grouped = node->is_grouped;
-    if (node->select_count == 0 && node->child_count == 0)
-        star(sql, node, qualifier, out, has_items);
-    for (uint32_t i = 0; i < node->select_count; i++) {
-        const plan_select_t *s = &node->selects[i];
-        if (!plan_is_star(s)) {
-            comma(sql, has_items);
-            sql_select_item(sql, qualifier, s, out, is_grouped);
-        } else if (source == NULL || str_is_null(source->scalar)) {
-            star(sql, node, qualifier, out, has_items);
-        } else {
-            comma(sql, has_items);
-            scalar_column(sql, qualifier, source, out);
-        }
-    }
-}
-
-void sql_select_list(sql_t *sql, const plan_node_t *node, str_t qualifier, sql_out_t out)
-{
-    bool has_items = false;
-    select_columns(sql, node, qualifier, NULL, out, &has_items);
-}
-
-bool sql_needs_row_json(const plan_node_t *root, const sql_source_t *source)
-{
-    if (root->table != NULL || (source != NULL && !str_is_null(source->scalar)))
-        return false;
-    if (root->select_count == 0 && root->child_count == 0)
-        return true;
-    for (uint32_t i = 0; i < root->select_count; i++)
-        if (plan_is_star(&root->selects[i]))
-            return true;
-    return false;
-}
-
 /* ---- embeds ---- */
+
+/* Text of the whole answer (CSV, handlers) shows embeds as jsonb, with the peer's spaces and order of keys.
+ */
+static bool is_shown_as_text(const plan_node_t *child, sql_out_t out)
+{
+    return out == SQL_OUT_TEXT && child->parent->parent == NULL;
+}
 
 static void lifted_column(sql_t *sql, const plan_node_t *child, const plan_lifted_t *l, sql_out_t out)
 {
-    bool is_converted = out == SQL_OUT_COLUMNS && l->is_json && child->spread == PLAN_SPREAD_ONE &&
+    bool is_star = str_eq(l->name, STR("*"));
+    bool is_collected = child->spread == PLAN_SPREAD_MANY;
+    bool is_converted = out == SQL_OUT_COLUMNS && l->is_odd && !is_star && !is_collected &&
                         (l->agg == REST_AGG_NONE || l->agg == REST_AGG_MAX || l->agg == REST_AGG_MIN);
-    if (is_converted)
+    bool is_text = is_shown_as_text(child, out) && (l->is_embed || is_collected) && l->agg == REST_AGG_NONE;
+    if (is_converted || is_text)
         SQL_LIT(sql, "to_jsonb(");
     if (!str_is_null(l->agg_cast))
         SQL_LIT(sql, "CAST(");
-    SQL_STR(sql, AGGREGATES[l->agg]);
+    SQL_STR(sql, sql_aggregate(l->agg));
     sql_column(sql, child->agg_alias, l->name);
     if (l->agg != REST_AGG_NONE)
         buf_append_char(&sql->text, ')');
     if (!str_is_null(l->agg_cast)) {
         SQL_LIT(sql, " AS ");
-        cast_type(sql, l->agg_cast);
+        sql_cast(sql, l->agg_cast);
         buf_append_char(&sql->text, ')');
     }
-    if (is_converted)
+    if (is_converted || is_text)
         buf_append_char(&sql->text, ')');
-    if (!str_is_null(l->alias) || is_converted) {
+    if (!str_is_null(l->alias) || is_converted || is_text) {
         SQL_LIT(sql, " AS ");
         SQL_IDENT(sql, str_is_null(l->alias) ? l->name : l->alias);
     }
@@ -209,21 +49,20 @@ static str_t shown_name(const plan_node_t *node)
 }
 
 /* The columns that a child adds to its parent's select list. Grouped ones must be jsonb: json cannot be
- * compared. What is shown as text (CSV, handlers) is jsonb as well: its spaces and its order of keys are the
- * peer's. */
+ * compared. */
 static void select_child(sql_t *sql, const plan_node_t *child, sql_out_t out, bool is_grouped,
                          bool *has_items)
 {
     if (child->spread != PLAN_SPREAD_NONE) {
         for (uint32_t i = 0; i < child->lifted_count; i++) {
-            comma(sql, has_items);
+            sql_comma(sql, has_items);
             lifted_column(sql, child, &child->lifted[i], out);
         }
         return;
     }
     if (child->is_empty_embed)
         return;
-    comma(sql, has_items);
+    sql_comma(sql, has_items);
     if (child->is_to_one) {
         SQL_LIT(sql, "row_to_json(");
         SQL_IDENT(sql, child->agg_alias);
@@ -233,7 +72,7 @@ static void select_child(sql_t *sql, const plan_node_t *child, sql_out_t out, bo
         sql_column(sql, child->agg_alias, child->agg_alias);
         SQL_LIT(sql, ", '[]')");
     }
-    if (is_grouped || (out == SQL_OUT_TEXT && child->parent->parent == NULL))
+    if (is_grouped || is_shown_as_text(child, out))
         SQL_LIT(sql, "::jsonb");
     SQL_LIT(sql, " AS ");
     SQL_IDENT(sql, shown_name(child));
@@ -292,11 +131,11 @@ static void from_relation(sql_t *sql, const plan_node_t *node)
     const schema_relation_t *r = node->relation;
     if (r != NULL && r->kind == SCHEMA_REL_COMPUTED) {
         ident_append_qualified(&sql->text, r->function.schema, r->function.name);
-        buf_append_char(&sql->text, '(');
+        /* `.*` because a column of a neighbour may have the same name; the cast tells overloads apart, and
+         * makes a row of a common table expression one of its table */
+        SQL_LIT(sql, "((");
         SQL_IDENT(sql, node->parent->alias);
-        SQL_LIT(
-            sql,
-            "::"); /* tells overloads apart, and makes a row of a common table expression one of its table */
+        SQL_LIT(sql, ".*)::");
         ident_append_qualified(&sql->text, r->table.schema, r->table.name);
         buf_append_char(&sql->text, ')');
     } else if (str_is_null(node->from.schema)) {
@@ -430,7 +269,7 @@ static void need(needed_t *n, str_t column)
     if (c == NULL || n->written[c - n->table->columns])
         return;
     n->written[c - n->table->columns] = true;
-    comma(n->sql, &n->has_items);
+    sql_comma(n->sql, &n->has_items);
     sql_column(n->sql, n->alias, column);
 }
 
@@ -503,9 +342,9 @@ static void node_sql(sql_t *sql, const plan_node_t *node, const sql_source_t *so
 {
     bool has_items = false, is_grouped = node->is_grouped;
     SQL_LIT(sql, "SELECT ");
-    select_columns(sql, node, node->alias, source, out, &has_items);
+    sql_select_columns(sql, node, node->alias, source, out, &has_items);
     for (uint32_t i = 0; i < node->spread_order_count; i++) {
-        comma(sql, &has_items);
+        sql_comma(sql, &has_items);
         sql_select_item(sql, node->alias, &node->order_selects[i], SQL_OUT_TEXT, false);
     }
     for (uint32_t i = 0; i < node->child_count; i++)

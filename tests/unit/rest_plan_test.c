@@ -218,7 +218,7 @@ static void test_embeds(void **state)
     assert_read("projects", "select=id,lead_task(name)",
                 "SELECT \"projects\".\"id\", row_to_json(\"projects_lead_task_1\".*) AS \"lead_task\" FROM "
                 "\"api\".\"projects\" LEFT JOIN LATERAL (SELECT \"tasks_1\".\"name\" FROM "
-                "\"api\".\"lead_task\"(\"projects\"::\"api\".\"projects\") AS \"tasks_1\") AS "
+                "\"api\".\"lead_task\"((\"projects\".*)::\"api\".\"projects\") AS \"tasks_1\") AS "
                 "\"projects_lead_task_1\" ON TRUE");
 }
 
