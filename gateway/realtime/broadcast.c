@@ -98,6 +98,8 @@ void rt_broadcast_push(rt_channel_t *channel, const rt_message_t *message)
         rt_channel_shutdown(channel, STR("Too many messages per second"));
         return;
     }
+    if (channel->config.is_private && !channel->may_write_broadcast)
+        return; /* not even an error: nothing tells that somebody could be there */
     bool is_too_large = message->payload.len > PAYLOAD_MAX;
     if (!is_too_large) {
         rt_broadcast_t broadcast = {.event = message->user_event,

@@ -4,6 +4,7 @@
 #include "realtime/inside.h"
 #include "realtime/json_slice.h"
 #include "realtime/peers.h"
+#include "realtime/private.h"
 
 #include <stdlib.h>
 
@@ -81,6 +82,7 @@ void rt_channel_system(rt_channel_t *channel, str_t extension, bool is_ok, str_t
 void rt_channel_destroy(rt_channel_t *channel)
 {
     rt_t *rt = channel->socket->rt;
+    rt_probe_cancel(channel->probe);
     rt_presence_drop(channel);
     rt_topic_leave(rt, channel);
     rt_changes_destroy(channel->next_changes);
@@ -130,6 +132,39 @@ void rt_channel_expire(rt_channel_t *channel, int64_t now)
     pool_destroy(pool);
 }
 
+static void set_rights(rt_channel_t *channel, const rt_rights_t *rights)
+{
+    channel->may_read_broadcast = rights->read_broadcast;
+    channel->may_read_presence = rights->read_presence;
+    channel->may_write_broadcast = rights->write_broadcast;
+    channel->may_write_presence = rights->write_presence;
+}
+
+static void on_asked_again(void *arg, const rt_rights_t *rights)
+{
+    rt_channel_t *channel = arg;
+    channel->probe = NULL;
+    set_rights(channel, rights);
+    if (rights->read_broadcast || rights->read_presence)
+        return;
+    pool_t *pool = pool_create();
+    rt_channel_shutdown(
+        channel, pool_printf(pool, "You no longer have permission to read from this Channel topic: %.*s",
+                             STR_ARG(channel->name)));
+    pool_destroy(pool);
+}
+
+/* Another token: what it may do on a private channel is not known yet, and until it is, nothing. */
+static void ask_again(rt_channel_t *channel)
+{
+    if (!channel->config.is_private)
+        return;
+    rt_probe_cancel(channel->probe);
+    set_rights(channel, &(rt_rights_t){0});
+    channel->probe = rt_probe_start(channel->socket->rt, &channel->identity, channel->name, true, true,
+                                    on_asked_again, channel);
+}
+
 void rt_channel_token(rt_channel_t *channel, const rt_message_t *message)
 {
     pool_t *pool = pool_create();
@@ -140,6 +175,7 @@ void rt_channel_token(rt_channel_t *channel, const rt_message_t *message)
         if (rt_identity_verify(channel->socket->rt, token, &identity, pool, &code, &text)) {
             rt_identity_dispose(&channel->identity);
             channel->identity = identity;
+            ask_again(channel);
             rt_changes_start(channel);
         } else {
             rt_channel_shutdown(channel,
@@ -236,6 +272,71 @@ static bool take_identity(rt_channel_t *channel, str_t token, pool_t *scratch, s
     return false;
 }
 
+/* --- private channels: the join waits for the rights */
+
+struct rt_joining {
+    rt_joining_t *next, **link; /* socket->joining */
+    rt_channel_t *channel;      /* not yet on the socket */
+    rt_message_t message;       /* refs and topic only, in the channel's pool */
+    rt_probe_t *probe;
+};
+
+static void unlink_joining(rt_joining_t *joining)
+{
+    *joining->link = joining->next;
+    if (joining->next != NULL)
+        joining->next->link = joining->link;
+}
+
+static void drop_unjoined(rt_channel_t *channel)
+{
+    rt_identity_dispose(&channel->identity);
+    pool_destroy(channel->pool);
+}
+
+static void on_rights(void *arg, const rt_rights_t *rights)
+{
+    rt_joining_t *joining = arg;
+    rt_channel_t *channel = joining->channel;
+    unlink_joining(joining);
+    set_rights(channel, rights);
+    if (rights->read_broadcast || rights->read_presence) {
+        complete(channel, &joining->message);
+        return;
+    }
+    str_t reason = pool_printf(
+        channel->pool, "Unauthorized: You do not have permissions to read from this Channel topic: %.*s",
+        STR_ARG(channel->name));
+    refuse(channel->socket, &joining->message, reason, false);
+    drop_unjoined(channel);
+}
+
+static void join_private(rt_channel_t *channel, const rt_message_t *message)
+{
+    rt_socket_t *socket = channel->socket;
+    pool_t *pool = channel->pool;
+    rt_joining_t *joining = POOL_NEW(pool, rt_joining_t);
+    *joining = (rt_joining_t){.next = socket->joining, .link = &socket->joining, .channel = channel};
+    joining->message = (rt_message_t){.join_ref = pool_str(pool, message->join_ref),
+                                      .ref = pool_str(pool, message->ref),
+                                      .topic = pool_str(pool, message->topic)};
+    if (socket->joining != NULL)
+        socket->joining->link = &joining->next;
+    socket->joining = joining;
+    joining->probe = rt_probe_start(socket->rt, &channel->identity, channel->name, true,
+                                    channel->config.has_presence, on_rights, joining);
+}
+
+void rt_channel_forget_joining(rt_socket_t *socket)
+{
+    while (socket->joining != NULL) {
+        rt_joining_t *joining = socket->joining;
+        unlink_joining(joining);
+        rt_probe_cancel(joining->probe);
+        drop_unjoined(joining->channel);
+    }
+}
+
 void rt_channel_join(rt_socket_t *socket, const rt_message_t *message)
 {
     bool must_close = false;
@@ -248,18 +349,18 @@ void rt_channel_join(rt_socket_t *socket, const rt_message_t *message)
     rt_channel_t *channel = create(socket, message, &token);
     pool_t *scratch = pool_create();
     bool is_known = take_identity(channel, token, scratch, &reason);
-    if (is_known && channel->config.is_private) {
-        reason = pool_printf(
-            scratch, "Unauthorized: You do not have permissions to read from this Channel topic: %.*s",
-            STR_ARG(channel->name));
-        rt_identity_dispose(&channel->identity);
-        is_known = false;
-    }
-    if (is_known) {
-        complete(channel, message);
-    } else {
+    if (!is_known) {
         refuse(socket, message, reason, false);
         pool_destroy(channel->pool);
+    } else if (!channel->config.is_private) {
+        complete(channel, message);
+    } else if (socket->rt->gateway->internal_pool != NULL) {
+        join_private(channel, message);
+    } else {
+        refuse(socket, message,
+               STR("UnableToConnectToProject: Realtime was unable to connect to the project database"),
+               false);
+        drop_unjoined(channel);
     }
     pool_destroy(scratch);
 }

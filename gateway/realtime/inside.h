@@ -26,6 +26,8 @@ typedef struct rt_changes rt_changes_t;
 typedef struct rt_topic rt_topic_t;
 typedef struct rt_feed rt_feed_t;
 typedef struct rt_presence_meta rt_presence_meta_t;
+typedef struct rt_joining rt_joining_t;
+typedef struct rt_probe rt_probe_t;
 
 struct rt {
     gateway_t *gateway;
@@ -215,6 +217,7 @@ struct rt_socket {
     rt_identity_t identity; /* of the apikey */
     rt_channel_t *channels;
     size_t channel_count;
+    rt_joining_t *joining; /* private channels whose rights are being asked for */
 };
 
 typedef struct {
@@ -238,9 +241,9 @@ struct rt_channel {
     rt_changes_t *changes, *next_changes;
     rt_presence_meta_t *presence;
     token_bucket_t presence_calls;
-    buf_t ids; /* while a change is sent: ids that match */
-    /* Private channels. */
-    bool may_read_broadcast, may_read_presence, may_write_broadcast, may_write_presence, is_write_known;
+    buf_t ids;         /* while a change is sent: ids that match */
+    rt_probe_t *probe; /* private: rights are asked for again */
+    bool may_read_broadcast, may_read_presence, may_write_broadcast, may_write_presence; /* private */
 };
 
 /* Everyone on one topic of one privacy (topic.c). */
@@ -264,6 +267,8 @@ rt_channel_t *rt_socket_channel(rt_socket_t *socket, str_t topic);
 
 /* channel.c */
 void rt_channel_join(rt_socket_t *socket, const rt_message_t *message);
+/* The socket goes: joins under way are forgotten. */
+void rt_channel_forget_joining(rt_socket_t *socket);
 void rt_channel_leave(rt_channel_t *channel, const rt_message_t *message);
 void rt_channel_token(rt_channel_t *channel, const rt_message_t *message);
 void rt_channel_destroy(rt_channel_t *channel);

@@ -2,6 +2,7 @@
 #ifndef REALTIME_PEERS_H
 #define REALTIME_PEERS_H
 
+#include "api/context.h"
 #include "realtime/inside.h"
 
 typedef struct {
@@ -13,6 +14,9 @@ typedef struct {
 
 /* To everyone on the topic (NULL: nobody is) but `except`. */
 void rt_broadcast_send(rt_topic_t *topic, const rt_broadcast_t *broadcast, const rt_channel_t *except);
+
+/* POST /api/broadcast<path>: answers 202, 401, 403, 404, 415, 422 or 429. */
+void rt_rest_broadcast(rt_t *rt, api_context_t *ctx, str_t path);
 
 /* A client's `broadcast` push (text, or kind 3). */
 void rt_broadcast_push(rt_channel_t *channel, const rt_message_t *message);

@@ -7,7 +7,7 @@
 #include "api/task.h"
 #include "base/clock.h"
 #include "base/emit.h"
-#include "realtime/inside.h"
+#include "realtime/peers.h"
 
 #include <stdlib.h>
 
@@ -108,11 +108,18 @@ static void on_websocket(rt_t *rt, api_context_t *ctx)
         refuse(rt, request, 401, upgrade_text(code, text));
 }
 
+static bool is_broadcast_path(str_t path)
+{
+    return str_eq(path, STR("/api/broadcast")) || str_starts_with(path, STR("/api/broadcast/"));
+}
+
 static void on_request(void *arg, api_context_t *ctx)
 {
     rt_t *rt = arg;
     if (str_eq(ctx->path, STR("/websocket")) || str_eq(ctx->path, STR("/socket/websocket")))
         on_websocket(rt, ctx);
+    else if (is_broadcast_path(ctx->path) && str_eq(http_method(ctx->request), STR("POST")))
+        rt_rest_broadcast(rt, ctx, str_slice(ctx->path, STR("/api/broadcast").len, ctx->path.len));
     else if (str_eq(ctx->path, STR("/api/ping")))
         api_respond_json(ctx, 200, STR("{\"message\":\"Success\"}"));
     else

@@ -108,6 +108,7 @@ static void on_closed(void *arg, uint16_t code)
     rt_socket_t *socket = arg;
     (void)code;
     socket->ws = NULL;
+    rt_channel_forget_joining(socket);
     while (socket->channels != NULL)
         rt_channel_destroy(socket->channels);
     *socket->link = socket->next;

@@ -22,8 +22,9 @@ alter table basalt.outbox set (autovacuum_vacuum_scale_factor = 0, autovacuum_va
                                autovacuum_vacuum_insert_scale_factor = 0, autovacuum_analyze_scale_factor = 1,
                                toast.autovacuum_vacuum_scale_factor = 0);
 
--- Tables (a partitioned one by its root) that some gateway watches, until a moment that the gateway keeps moving. The
--- row stands in for the gateway's advisory lock when its connection is gone for a while.
+-- Tables (a partitioned one by its root) that some gateway watches, until a moment that the gateway keeps moving: it
+-- stands in for the gateway's advisory lock when its connection is gone for a while. Triggers see the latest moment in
+-- the sequence basalt.armed_<table>: cheap to read, and the same for every snapshot.
 create table if not exists basalt.armed (
     relid      oid         not null,
     gateway    uuid        not null,

@@ -60,13 +60,15 @@ set search_path = pg_catalog, pg_temp set lock_timeout = '300ms' set client_min_
 as $$
 declare
     mode   text := basalt.feed_mode(root);
-    member record;
+    armed  text;
+    member oid;
     wanted record;
 begin
     if mode is null then
         return false;
     end if;
     perform set_config('basalt.quiet_ddl', 'on', true); -- no schema reload for this
+    armed := format('%s %s %s', basalt.feed_sequence(root), root::bigint - 2147483648, root);
     for member in
         select m.id
           from (select root union
@@ -75,59 +77,106 @@ begin
          order by m.id = root -- last, so that nothing is in the way of its clones
     loop
         for wanted in
-            select name, clause, modes, for_root
+            select t.name, t.events, t.transition, t.modes, t.arguments
               from (values
-                ('basalt_feed_before', 'before insert or update or delete', '{statement,row}', false),
-                ('basalt_feed_insert', 'after insert on %s referencing new table as new_rows', '{statement}', false),
-                ('basalt_feed_update', 'after update on %s referencing old table as old_rows new table as new_rows',
-                                       '{statement}', false),
-                ('basalt_feed_delete', 'after delete on %s referencing old table as old_rows', '{statement}', false),
-                ('basalt_feed_row',    'after insert or update or delete', '{row}', true),
-                ('basalt_feed_after',  'after insert or update or delete', '{row}', false)
-              ) t (name, clause, modes, for_root)
+                ('before', 'before insert or update or delete', '', 'statement row', armed),
+                ('insert', 'after insert', 'new table as new_rows', 'statement', format(' %sI=', member)),
+                ('update', 'after update', 'old table as old_rows new table as new_rows', 'statement',
+                 format(' %sU=', member)),
+                ('delete', 'after delete', 'old table as old_rows', 'statement', format(' %sD=', member)),
+                ('row', 'after insert or update or delete', '', case when member = root then 'row' else '' end, armed),
+                ('after', 'after insert or update or delete', '', 'row', root::text)
+              ) t (name, events, transition, modes, arguments)
         loop
-            perform basalt.feed_place(member.id, wanted.name, wanted.clause,
-                                      mode = any (wanted.modes::text[])
-                                      and (member.id = root or not wanted.for_root));
+            perform basalt.feed_place(member, wanted.name, wanted.events, wanted.transition, wanted.arguments,
+                                      mode = any (string_to_array(wanted.modes, ' ')));
         end loop;
     end loop;
     return true;
 end
 $$;
 
--- One trigger of feed_install: created or dropped so that it is as wanted. Clones come and go with the root's.
-create or replace function basalt.feed_place(target oid, name text, clause text, is_wanted boolean)
-returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- The sequence that says until when the table is watched. Its value is no secret: every writer's trigger reads it.
+create or replace function basalt.feed_sequence(root oid) returns oid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    is_there boolean := exists (select from pg_trigger t
-                                 where t.tgrelid = target and t.tgname = name and t.tgparentid = 0);
-    handler  text := case name when 'basalt_feed_before' then 'feed_before' when 'basalt_feed_row' then 'feed_row'
-                               when 'basalt_feed_after' then 'feed_after' else 'feed_statement' end;
-    quoted   text := target::regclass::text; -- qualified and quoted: only pg_catalog is on the path
+    gone text;
 begin
-    if is_there = is_wanted then
+    if to_regclass('basalt.armed_' || root) is not null then
+        return to_regclass('basalt.armed_' || root);
+    end if;
+    for gone in
+        select c.relname from pg_class c
+         where c.relnamespace = 'basalt'::regnamespace and c.relkind = 'S' and c.relname ~ '^armed_\d+$'
+           and not exists (select from pg_class t where t.oid = substr(c.relname, 7)::oid)
+    loop
+        execute format('drop sequence basalt.%I', gone);
+    end loop;
+    execute format('create sequence basalt.%I minvalue 0', 'armed_' || root);
+    execute format('alter sequence basalt.%I owner to basalt_internal', 'armed_' || root);
+    execute format('grant select on sequence basalt.%I to public', 'armed_' || root);
+    return to_regclass('basalt.armed_' || root);
+end
+$$;
+
+-- One trigger of feed_install: created or dropped so that it is as wanted. Clones come and go with the root's.
+-- Arguments carry object ids, which a restored dump has wrong: such a trigger is made anew. Those with a transition
+-- table have one argument, the others split theirs at spaces.
+create or replace function basalt.feed_place(target oid, name text, events text, transition text, arguments text,
+                                             is_wanted boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    trigger_name text := 'basalt_feed_' || name;
+    quoted       text := target::regclass::text; -- qualified and quoted: only pg_catalog is on the path
+    given        text[] := case when transition = '' then string_to_array(arguments, ' ') else array[arguments] end;
+    found_args   bytea;
+begin
+    select t.tgargs into found_args
+      from pg_trigger t
+     where t.tgrelid = target and t.tgname = trigger_name and t.tgparentid = 0;
+    if is_wanted and found_args = (select string_agg(convert_to(g, 'UTF8') || '\x00', '') from unnest(given) g)
+       or not is_wanted and found_args is null then
         return;
     end if;
-    if is_there then
-        execute format('drop trigger %I on %s', name, quoted);
+    if found_args is not null then
+        execute format('drop trigger %I on %s', trigger_name, quoted);
+    end if;
+    if not is_wanted then
         return;
     end if;
-    execute format('create trigger %I %s for each %s execute function basalt.%I()', name,
-                   case when clause like '%\%s%' then format(clause, quoted) else clause || ' on ' || quoted end,
-                   case name when 'basalt_feed_row' then 'row' else 'statement' end, handler);
+    execute format('create trigger %I %s on %s %s for each %s %s execute function basalt.%I(%s)', trigger_name, events,
+                   quoted, case when transition = '' then '' else 'referencing ' || transition end,
+                   case name when 'row' then 'row' else 'statement' end,
+                   -- Half the price of finding out inside the function that there is nothing to do.
+                   case when transition = '' then ''
+                        else format('when (pg_catalog.current_setting(''basalt.feed'', true) like %L)',
+                                    '%' || arguments || '%') end,
+                   'feed_' || case when name in ('insert', 'update', 'delete') then 'statement' else name end,
+                   (select string_agg(quote_literal(g), ', ') from unnest(given) g));
     begin
-        execute format('alter table %s enable always trigger %I', quoted, name);
+        execute format('alter table %s enable always trigger %I', quoted, trigger_name);
     exception when insufficient_privilege then null; -- the TRIGGER privilege alone does not reach this far
     end;
 end
 $$;
 
--- Says that `gateway` watches the table for so many seconds from now. Commit it before trying the lock: from then on
--- new statements no longer take the lock, so a busy table cannot keep the gateway waiting.
-create or replace function basalt.feed_arm(root oid, gateway uuid, seconds int) returns void
+-- Moves the table's sequence to the latest moment that any gateway has announced.
+create or replace function basalt.feed_announce(root oid) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
+    select setval(to_regclass('basalt.armed_' || root),
+                  coalesce((select ceil(extract(epoch from max(a.expires_at)))::bigint from basalt.armed a
+                             where a.relid = root), 0))
+$$;
+
+-- Says that `gateway` watches the table for so many seconds from now. Done before the lock is tried: from then on new
+-- statements are captured without taking the lock.
+create or replace function basalt.feed_arm(root oid, gateway uuid, seconds int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
     insert into basalt.armed as a values (root, gateway, clock_timestamp() + make_interval(secs => seconds))
-    on conflict on constraint armed_pkey do update set expires_at = excluded.expires_at
+    on conflict on constraint armed_pkey do update set expires_at = excluded.expires_at;
+    perform basalt.feed_announce(root);
+end
 $$;
 
 -- Tries the table's lock for this session. True: in force, held by this session or by another gateway's.
@@ -149,16 +198,19 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     delete from basalt.armed a
      where a.relid = root and (a.gateway = feed_disarm.gateway or a.expires_at < clock_timestamp());
+    perform basalt.feed_announce(root);
     if not exists (select from basalt.armed a where a.relid = root) then
         perform pg_advisory_unlock(7341001, (root::bigint - 2147483648)::int);
     end if;
 end
 $$;
 
+alter function basalt.feed_announce(oid) owner to basalt_internal;
 alter function basalt.feed_arm(oid, uuid, int) owner to basalt_internal;
 alter function basalt.feed_hold(oid) owner to basalt_internal;
 alter function basalt.feed_disarm(oid, uuid) owner to basalt_internal;
 revoke all on function basalt.feed_mode(oid), basalt.feed_is_plain(oid), basalt.feed_install(oid),
-    basalt.feed_place(oid, text, text, boolean), basalt.feed_arm(oid, uuid, int), basalt.feed_hold(oid),
+    basalt.feed_place(oid, text, text, text, text, boolean),
+    basalt.feed_sequence(oid), basalt.feed_announce(oid), basalt.feed_arm(oid, uuid, int), basalt.feed_hold(oid),
     basalt.feed_disarm(oid, uuid) from public;
 grant execute on function basalt.feed_mode(oid), basalt.feed_is_plain(oid), basalt.feed_install(oid) to basalt_internal;

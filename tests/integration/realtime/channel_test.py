@@ -358,6 +358,71 @@ def broadcast(gateway):
         socket.close()
 
 
+def private(gateway):
+    sql("""create policy read_some on realtime.messages for select to authenticated
+               using (realtime.topic() like 'club%' and extension in ('broadcast', 'presence'));
+           create policy write_own on realtime.messages for insert to authenticated
+               with check (realtime.topic() = 'club:' || (auth.jwt() ->> 'club') and extension = 'broadcast')""")
+    member, guest, anon = (Socket(gateway) for _ in range(3))
+    mine, others = jwt(role="authenticated", sub=ME, club="a"), jwt(role="authenticated", sub=YOU, club="b")
+    same("a private channel that policies open", member.join("club:a", token=mine, private=True)[0], "ok")
+    same("another reader", guest.join("club:a", token=others, private=True)[0], "ok")
+    same("a role without policy", anon.join("club:a", private=True),
+         ("error", {"reason": "Unauthorized: You do not have permissions to read from this Channel topic: club:a"}))
+    same("a topic without policy", member.join("other", token=mine, private=True)[0], "error")
+    same("the public channel of that name is another", anon.join("club:a")[0], "ok")
+    message = {"type": "broadcast", "event": "e", "payload": {"from": "guest"}}
+    guest.send("realtime:club:a", "broadcast", message, "1")
+    message = {"type": "broadcast", "event": "e", "payload": {"from": "member"}}
+    member.send("realtime:club:a", "broadcast", message, "1")
+    found = guest.wait(lambda m: m[3] == "broadcast")
+    same("who may write is heard by who may read", found and found[4], message)
+    for socket in (member, anon):
+        socket.settle(0.2)
+        same("who may not write is not heard, nor across privacy", [m for m in socket.inbox if m[3] == "broadcast"], [])
+    same("presence needs its own right", guest.reply(guest.send("realtime:club:a", "presence", {"event": "track"}, "1")),
+         ("error", {"reason": "Unauthorized"}))
+    same("probes leave nothing behind", sql("select count(*) from realtime.messages"), "0")
+    member.send("realtime:club:a", "access_token", {"access_token": jwt(role="anon")}, "1")
+    same("a token without the right ends the channel", member.system("club:a"),
+         ("error", "You no longer have permission to read from this Channel topic: club:a"))
+    for socket in (member, guest, anon):
+        socket.close()
+
+
+def rest_broadcast(gateway):
+    socket, private_one = Socket(gateway, vsn="2.0.0"), Socket(gateway)
+    socket.join("news")
+    private_one.join("club:a", token=jwt(role="authenticated", club="a"), private=True)
+    headers = {"apikey": ANON, "Authorization": "", "Content-Type": "application/json"}
+    post = lambda path, body, **more: gateway.request("POST", path, body.encode(), {**headers, **more})  # noqa: E731
+    body = json.dumps({"messages": [{"topic": "news", "event": "e", "payload": {"n": 1}}]})
+    same("several messages", post("/api/broadcast?apikey=x&vsn=2.0.0", body), (202, ""))
+    found = socket.wait(lambda m: m[0] == "binary")
+    same("reach subscribers", found and found[1], bytes([4, 13, 1, 0, 1]) + b"realtime:news" + b"e" + b'{"n": 1}')
+    same("no token", gateway.request("POST", "/api/broadcast", body.encode()), (401, '{"message":"Unauthorized"}'))
+    same("a forged token", post("/api/broadcast", body, apikey=jwt(secret="z" * 40, role="anon"))[0], 401)
+    same("an incomplete message", post("/api/broadcast", '{"messages":[{"topic":"x","event":"e"}]}'),
+         (422, '{"errors":{"messages":[{"payload":["can\'t be blank"]}]}}'))
+    same("no messages", post("/api/broadcast", "[")[0], 422)
+    same("one message", post("/api/broadcast/news/events/a%20b", '{"one":1}'), (202, ""))
+    found = socket.wait(lambda m: m[0] == "binary" and b"a b" in m[1])
+    same("with its decoded event", found and found[1][-12:], b'a b{"one":1}')
+    same("bytes", post("/api/broadcast/news/events/b", "xyz", **{"Content-Type": "application/octet-stream"}), (202, ""))
+    found = socket.wait(lambda m: m[0] == "binary" and m[1].endswith(b"xyz"))
+    same("arrive as bytes", found and found[1][:5], bytes([4, 13, 1, 0, 0]))
+    same("other types", post("/api/broadcast/news/events/b", "xyz", **{"Content-Type": "text/plain"})[0], 415)
+    same("a private topic that the role may not write", post("/api/broadcast/club%3Aa/events/e?private=true", "{}"),
+         (403, '{"message":"Unauthorized"}'))
+    same("one that it may", post("/api/broadcast/club%3Aa/events/e?private=true", '{"ok":true}',
+                                 Authorization="Bearer " + jwt(role="authenticated", club="a")), (202, ""))
+    found = private_one.wait(lambda m: m[3] == "broadcast")
+    same("reaches the private channel", found and found[4]["payload"], {"ok": True})
+    same("ping", gateway.request("GET", "/api/ping"), (200, '{"message":"Success"}'))
+    socket.close()
+    private_one.close()
+
+
 def presence(gateway):
     one, two = Socket(gateway), Socket(gateway, vsn="2.0.0")
     one.join("here", presence={"enabled": True, "key": "a"})
@@ -399,7 +464,7 @@ def main():
     gateway = Gateway()
     try:
         for part in (upgrade, envelope, join_errors, system_errors, values, filters, deletes, policies, bare_errors, tokens,
-                     wildcards, broadcast, presence):
+                     wildcards, broadcast, private, rest_broadcast, presence):
             part(gateway)
     finally:
         gateway.stop(COUNT)
