@@ -237,7 +237,7 @@ static err_t *check_create(auth_call_t *call, const admin_params_t *params)
     if (params->password.len > AUTH_PASSWORD_MAX)
         return call_error(call, 400, "validation_failed", "Password cannot be longer than %d characters",
                           AUTH_PASSWORD_MAX);
-    if (params->password_hash.len > 0 && !password_is_bcrypt(params->password_hash))
+    if (params->password_hash.len > 0 && !password_is_hash(call->pool, params->password_hash))
         return call_error(call, 400, "validation_failed",
                           "The password hash has a format that is not supported");
     if (params->id.len > 0 && (!str_is_uuid(params->id) || str_eq(params->id, STR(AUTH_ZERO_UUID))))

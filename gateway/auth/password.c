@@ -1,5 +1,6 @@
 #include "auth/password.h"
 
+#include "auth/foreign_hash.h"
 #include "base/crypt.h"
 #include "base/rand.h"
 
@@ -55,17 +56,26 @@ str_t password_hash(pool_t *pool, str_t password)
     return run_crypt(pool, password, str_from_c(setting));
 }
 
+bool password_is_hash(pool_t *pool, str_t hash)
+{
+    return password_is_bcrypt(hash) || argon_is_hash(pool, hash) || firebase_is_hash(pool, hash);
+}
+
 bool password_verify(pool_t *pool, str_t password, str_t hash, bool *is_known)
 {
-    bool is_bcrypt = password_is_bcrypt(hash);
+    bool is_hash = password_is_hash(pool, hash);
     if (is_known != NULL)
-        *is_known = is_bcrypt;
-    if (!is_bcrypt)
+        *is_known = is_hash;
+    if (!is_hash)
         return false;
     if (!is_hashable(password)) {
         password_waste_time(pool, STR("x"));
         return false;
     }
+    if (str_starts_with(hash, STR("$argon2")))
+        return argon_verify(pool, password, hash);
+    if (str_starts_with(hash, STR("$fbscrypt")))
+        return firebase_verify(pool, password, hash);
     str_t computed = run_crypt(pool, password, hash);
     return !str_is_null(computed) && crypt_equal(computed, hash);
 }

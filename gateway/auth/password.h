@@ -1,5 +1,6 @@
-/* Passwords: bcrypt through libxcrypt. Hashing takes tens of milliseconds: never on the loop, and endpoints
- * that do it run on gateway->hash_workers, so that a storm of sign-ins leaves everything else alone. */
+/* Passwords: bcrypt through libxcrypt; hashes of other systems are only verified. Hashing takes tens of
+ * milliseconds: never on the loop, and endpoints that do it run on gateway->hash_workers, so that a storm of
+ * sign-ins leaves everything else alone. */
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H
 
@@ -11,14 +12,16 @@
  * refuses. */
 str_t password_hash(pool_t *pool, str_t password);
 
-/* True when `password` has the hash. Any bcrypt ($2a$, $2b$, $2y$) of any cost. `*is_known` (may be NULL) is
- * false for a hash of another kind. */
+/* True when `password` has the hash: any bcrypt ($2a$, $2b$, $2y$) up to cost 14, Argon2i and Argon2id,
+ * Firebase's scrypt.
+ * `*is_known` (may be NULL) is false for a hash of another kind. */
 bool password_verify(pool_t *pool, str_t password, str_t hash, bool *is_known);
 
 /* Takes as long as a verification at cost 10: for users that do not exist. */
 void password_waste_time(pool_t *pool, str_t password);
 
-/* Well-formed bcrypt, for hashes that an administrator brings along. */
+/* A hash that password_verify knows, for those that an administrator brings along. */
+bool password_is_hash(pool_t *pool, str_t hash);
 bool password_is_bcrypt(str_t hash);
 
 /* GoTrue's rules: 72 bytes at most (400), then length and required characters (422 weak_password with

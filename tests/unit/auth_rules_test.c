@@ -68,11 +68,37 @@ static void foreign_hashes_are_never_guessed_at(void **state)
                                          "$2a$10$short",
                                          "*0",
                                          "$2a$31$abcdefghijklmnopqrstuuWbnzCqdFcG3o0O5kCqY1hsnS6n7hhTS",
-                                         "$argon2id$v=19$m=16,t=2,p=1$c2FsdHNhbHQ$AAAA"};
+                                         "$argon2id$v=16$m=16,t=2,p=1$c2FsdHNhbHQ$AAAA",
+                                         "$argon2id$v=19$m=99999999,t=2,p=1$c2FsdHNhbHQ$AAAA",
+                                         "$argon2d$v=19$m=16,t=2,p=1$c2FsdHNhbHQ$AAAA",
+                                         "$fbscrypt$v=1,n=30,r=8,p=1,ss=Bw==,sk=AA==$AA==$AA=="};
     for (size_t i = 0; i < sizeof(HASHES) / sizeof(HASHES[0]); i++) {
         bool is_known = true;
         assert_false(password_verify(f->pool, STR("x"), str_from_c(HASHES[i]), &is_known));
         assert_false(is_known);
+    }
+}
+
+static void imported_hashes_verify(void **state)
+{
+    fixture_t *f = *state;
+    static const struct {
+        const char *password, *hash;
+    } CASES[] = {
+        {"test", "$argon2id$v=19$m=64,t=2,p=2$c2FsdHNhbHQ$tXNyBl7wyPxC1azot4BEan06dPz57cf53NurnG7AP6M"},
+        {"test", "$argon2i$v=19$m=128,t=3,p=1$c2FsdHNhbHRzYWx0$jGtS6OA+AV3/PjLYha3dyL54MrWIRj4Z5m4Ds73oH0w"},
+        {"user1password",
+         "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk="
+         "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
+         "$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/"
+         "qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        bool is_known = false;
+        str_t hash = str_from_c(CASES[i].hash);
+        assert_true(password_verify(f->pool, str_from_c(CASES[i].password), hash, &is_known));
+        assert_true(is_known);
+        assert_false(password_verify(f->pool, STR("other"), hash, NULL));
     }
 }
 
@@ -352,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_hash_verifies_its_password_only),
         T(foreign_hashes_are_never_guessed_at),
+        T(imported_hashes_verify),
         T(long_passwords_and_nul_are_not_cut),
         T(an_unknown_user_costs_as_much_as_a_known_one),
         T(weak_passwords_name_every_reason),

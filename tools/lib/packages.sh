@@ -2,7 +2,7 @@
 # Debian packages: what a build needs, what running needs, what only tests need. Sourced.
 
 BUILD_PACKAGES="gcc cmake ninja-build pkg-config libc6-dev libh2o-evloop-dev libpq-dev libjwt-dev libjansson-dev
-    libcurl4-openssl-dev libssl-dev libxml2-dev libpcre2-dev libcrypt-dev libqrencode-dev zlib1g-dev"
+    libcurl4-openssl-dev libssl-dev libxml2-dev libpcre2-dev libcrypt-dev libqrencode-dev libargon2-dev zlib1g-dev"
 RUN_PACKAGES="postgresql-15 postgresql-client-15 openssl curl ca-certificates util-linux"
 TEST_PACKAGES="libcmocka-dev python3 chromium"
 
