@@ -1,12 +1,13 @@
 /* Subscriptions to table changes: from the join's parameters to being in force. All or nothing per channel.
  */
+#include "base/clock.h"
 #include "base/emit.h"
 #include "realtime/inside.h"
 #include "realtime/judge.h"
 
 #include <stdlib.h>
 
-enum { TIMEOUT_MS = 8000 };
+enum { TIMEOUT_MS = 8000, RETRY_SECONDS = 5 };
 
 #define UNABLE "Unable to subscribe to changes with given parameters. "
 
@@ -70,6 +71,23 @@ static void give_up_on(rt_changes_t *changes, const rt_binding_t *binding, str_t
         buf_append_str(&out, exception);
     }
     give_up(changes, buf_str(&out));
+}
+
+/* The database is away or overloaded: says nothing about the subscription. */
+static bool is_passing(const err_t *error)
+{
+    return error->family != ERR_FAMILY_DATABASE || str_starts_with(error->code, STR("08")) ||
+           str_starts_with(error->code, STR("53")) || str_starts_with(error->code, STR("57"));
+}
+
+/* Tried again in a while; what is in force stays so. */
+static void try_later(rt_changes_t *changes, const err_t *error)
+{
+    rt_channel_t *channel = changes->channel;
+    rt_channel_system(channel, STR("postgres_changes"), false, error->message);
+    channel->retry_changes_at = clock_unix() + RETRY_SECONDS;
+    channel->next_changes = NULL;
+    rt_changes_destroy(changes);
 }
 
 static str_t exception_text(pool_t *pool, const err_t *error)
@@ -239,6 +257,10 @@ static void on_checked(void *arg, const err_t *error)
 {
     rt_changes_t *changes = arg;
     changes->tx = NULL;
+    if (error != NULL && is_passing(error)) {
+        try_later(changes, error);
+        return;
+    }
     if (error != NULL) {
         give_up_on(changes, changes->subs[changes->check_at].binding, exception_text(changes->pool, error));
         return;
@@ -331,6 +353,10 @@ static void on_resolved(void *arg, const err_t *error)
     rt_changes_t *changes = arg;
     const rt_join_config_t *config = &changes->channel->config;
     changes->tx = NULL;
+    if (error != NULL && is_passing(error)) {
+        try_later(changes, error);
+        return;
+    }
     if (error != NULL) {
         give_up_on(changes, &config->bindings[0], exception_text(changes->pool, error));
         return;
@@ -376,6 +402,12 @@ static void submit_resolve(rt_changes_t *changes)
     changes->tx = db_tx_submit(changes->rt->gateway->internal_pool, &spec, &handlers, changes);
 }
 
+void rt_changes_retry(rt_channel_t *channel, int64_t now)
+{
+    if (channel->retry_changes_at != 0 && channel->retry_changes_at <= now)
+        rt_changes_start(channel);
+}
+
 void rt_changes_start(rt_channel_t *channel)
 {
     rt_t *rt = channel->socket->rt;
@@ -383,6 +415,7 @@ void rt_changes_start(rt_channel_t *channel)
     if (config->binding_count == 0)
         return;
     rt_changes_destroy(channel->next_changes);
+    channel->retry_changes_at = 0;
     pool_t *pool = pool_create();
     rt_changes_t *changes = POOL_NEW(pool, rt_changes_t);
     *changes = (rt_changes_t){.state = RT_CHANGES_RESOLVING, .rt = rt, .channel = channel, .pool = pool};

@@ -166,6 +166,8 @@ struct rt_changes {
 /* Begins to subscribe what the channel asked for, with its present identity. What was in force stays so until
  * the new one takes its place. */
 void rt_changes_start(rt_channel_t *channel);
+/* Starts anew what failed because the database was away, when it is time. */
+void rt_changes_retry(rt_channel_t *channel, int64_t now);
 void rt_changes_destroy(rt_changes_t *changes);
 /* A batch is over: puts waiting ones in force. `read` counts the feed's reads. */
 void rt_changes_advance(rt_t *rt, uint64_t reads_begun, uint64_t reads_done);
@@ -239,6 +241,7 @@ struct rt_channel {
     rt_join_config_t config;
     rt_identity_t identity;
     rt_changes_t *changes, *next_changes;
+    int64_t retry_changes_at; /* wall clock; 0: no need */
     rt_presence_meta_t *presence;
     token_bucket_t presence_calls;
     buf_t ids;         /* while a change is sent: ids that match */

@@ -162,16 +162,17 @@ static void on_user_changed(void *arg, str_t subject)
         for_each_channel(arg, end_if_user, &subject);
 }
 
-static void expire_one(rt_channel_t *channel, void *arg)
+static void tend_channel(rt_channel_t *channel, void *arg)
 {
-    rt_channel_expire(channel, *(int64_t *)arg);
+    rt_changes_retry(channel, *(int64_t *)arg);
+    rt_channel_expire(channel, *(int64_t *)arg); /* last: it may be gone then */
 }
 
 static void on_janitor(void *arg)
 {
     rt_t *rt = arg;
     int64_t now = clock_unix();
-    for_each_channel(rt, expire_one, &now);
+    for_each_channel(rt, tend_channel, &now);
     loop_timer_start(rt->gateway->loop, &rt->janitor, JANITOR_MS, on_janitor, rt);
 }
 
