@@ -188,6 +188,8 @@ void tx_free(db_tx_t *tx);
 void db_pool_admit(db_tx_t *tx);  /* to the waiting list, or, when refused, to be told in the next turn */
 void db_pool_forget(db_tx_t *tx); /* out of the waiting list */
 void db_pool_dispatch(db_pool_t *pool);
+void db_pool_tidy_soon(
+    db_pool_t *pool); /* closes what is too many, too old or of an old conninfo, in the next turn */
 void db_pool_on_opened(conn_t *conn);
 void db_pool_on_open_failed(conn_t *conn, const char *message);
 void db_pool_on_lost(conn_t *conn, const char *message); /* takes care of its transactions, destroys it */

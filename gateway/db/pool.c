@@ -344,8 +344,8 @@ void db_pool_on_lost(conn_t *conn, const char *message)
 void db_pool_on_free(conn_t *conn)
 {
     db_pool_t *pool = conn->pool;
-    if (conn_is_surplus(conn) && !conn->is_processing)
-        remove_conn(conn);
+    if (conn_is_surplus(conn))
+        db_pool_tidy_soon(pool); /* not now: its results may still be in hand */
     db_pool_dispatch(pool);
 }
 
@@ -378,6 +378,11 @@ static void janitor(void *arg)
     db_pool_dispatch(pool);
     pool_info_publish(pool);
     loop_timer_start(pool->loop, &pool->janitor, JANITOR_MS, janitor, pool);
+}
+
+void db_pool_tidy_soon(db_pool_t *pool)
+{
+    loop_timer_start(pool->loop, &pool->janitor, 0, janitor, pool);
 }
 
 void db_pool_destroy(db_pool_t *pool)
