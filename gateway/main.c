@@ -13,6 +13,7 @@
 #include "options.h"
 #include "realtime/realtime.h"
 #include "rest/rest.h"
+#include "scheduler/scheduler.h"
 #include "schema/cache.h"
 #include "site/site.h"
 
@@ -186,6 +187,7 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     gateway->workers = worker_pool_create("task", (size_t)config_int(config, "BASALT_WORKERS"), 0);
     gateway->hash_workers =
         worker_pool_create("hash", (size_t)config_int(config, "BASALT_HASH_WORKERS"), 200);
+    gateway->net_workers = worker_pool_create("net", (size_t)config_int(config, "BASALT_NET_WORKERS"), 0);
     gateway->server = http_server_create(gateway->loop, &limits);
     gateway->request_pool = db_pool_create(gateway->loop, &request);
     gateway->request_sessions = db_sessions_create(request.conninfo, sessions, request.acquire_timeout_ms);
@@ -279,6 +281,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
     jobs_register(gateway, pool);
     executor_proxy_register(gateway, pool);
     site_register(gateway, pool);
+    scheduler_register(gateway, pool);
 }
 
 static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler,
@@ -337,6 +340,7 @@ static void dispose(gateway_t *gateway, pool_t *rooms)
     http_server_destroy(gateway->server);
     worker_pool_destroy(gateway->workers);
     worker_pool_destroy(gateway->hash_workers);
+    worker_pool_destroy(gateway->net_workers);
     pool_destroy(rooms);
     loop_turn(gateway->loop, 0); /* what the workers finished last is told while the rooms still stand */
     schema_cache_destroy(gateway->schema);

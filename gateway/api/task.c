@@ -1,6 +1,7 @@
 #include "api/task.h"
 
 #include "api/respond.h"
+#include "base/rand.h"
 
 typedef struct {
     api_task_t task;
@@ -104,6 +105,56 @@ void api_task_submit(api_context_t *ctx, worker_pool_t *workers, const identity_
     task_dispose(task);
     api_respond_error(ctx, err_make(ctx->pool, 503, ERR_FAMILY_OVERLOAD, "overloaded",
                                     "The server is busy, try again in a moment"));
+}
+
+/* --- without a request --- */
+
+typedef struct {
+    api_task_t task;
+    void (*run)(api_task_t *task);
+    void (*done)(void *arg, const api_task_t *task);
+    void *arg;
+} internal_run_t;
+
+static void internal_run(void *arg)
+{
+    internal_run_t *run = arg;
+    run->run(&run->task);
+}
+
+static void internal_done(void *arg)
+{
+    internal_run_t *run = arg;
+    run->done(run->arg, &run->task);
+    pool_destroy(run->task.pool);
+}
+
+bool api_task_submit_internal(gateway_t *gateway, str_t body, void (*run)(api_task_t *task), void *row,
+                              void (*done)(void *arg, const api_task_t *task), void *arg)
+{
+    pool_t *pool = pool_create();
+    internal_run_t *internal = POOL_NEW(pool, internal_run_t);
+    *internal = (internal_run_t){.run = run, .done = done, .arg = arg};
+    internal->task = (api_task_t){
+        .pool = pool,
+        .gateway = gateway,
+        .method = STR("POST"),
+        .path = STR(""),
+        .query = STR_NULL,
+        .body = pool_str(pool, body),
+        .client_addr = STR_NULL,
+        .request_id = rand_uuid(pool),
+        .identity = {.role = STR("service_role"),
+                     .claims_json = STR("{\"role\":\"service_role\"}"),
+                     .has_token = true},
+        .arg = row,
+        .status = 200,
+        .content_type = STR("application/json"),
+    };
+    if (worker_submit(gateway->workers, gateway->loop, internal_run, internal_done, internal))
+        return true;
+    pool_destroy(pool);
+    return false;
 }
 
 str_t api_task_header(const api_task_t *task, const char *lower_name)

@@ -34,6 +34,12 @@ typedef struct {
 void api_task_submit(api_context_t *ctx, worker_pool_t *workers, const identity_t *identity,
                      void (*run)(api_task_t *task), void *arg);
 
+/* The same with no request behind it: `run` on gateway->workers with the identity of the service role, as the
+ * scheduler calls functions. `body` is copied. `done` gets the finished task on the loop, borrowed for the
+ * call. False when the queue is full: nothing happens then. */
+bool api_task_submit_internal(gateway_t *gateway, str_t body, void (*run)(api_task_t *task), void *row,
+                              void (*done)(void *arg, const api_task_t *task), void *arg) MUST_CHECK;
+
 str_t api_task_header(const api_task_t *task, const char *lower_name);
 void api_task_add_header(api_task_t *task, str_t name, str_t value);
 
