@@ -341,8 +341,8 @@ static void dispose(gateway_t *gateway, pool_t *rooms)
     worker_pool_destroy(gateway->workers);
     worker_pool_destroy(gateway->hash_workers);
     worker_pool_destroy(gateway->net_workers);
-    pool_destroy(rooms);
     loop_turn(gateway->loop, 0); /* what the workers finished last is told while the rooms still stand */
+    pool_destroy(rooms);
     schema_cache_destroy(gateway->schema);
     db_sessions_destroy(gateway->internal_sessions);
     db_sessions_destroy(gateway->request_sessions);
