@@ -156,6 +156,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_UI_DIR", CONFIG_STRING, NULL, false, false, "Directory of a built UI to serve at /"},
     {"BASALT_EXECUTOR_URL", CONFIG_STRING, "http://127.0.0.1:8081", false, true, "Executor's own HTTP API, proxied under /executor/v1/"},
     {"BASALT_EXECUTOR_SHARED_SECRET EXECUTOR_SHARED_SECRET", CONFIG_STRING, NULL, true, true, "Secret of the executor's signatures"},
+    {"BASALT_ALLOW_LOCAL_TARGETS", CONFIG_BOOL, "false", false, true, "Outgoing requests of functions may go to loopback and link-local addresses"},
     /* Scheduler */
     {"BASALT_SCHEDULER", CONFIG_BOOL, "true", false, false, "Take part in electing the gateway that runs schedules, cron.job and net.http_post"},
     {"BASALT_CRON_MAX_RUNNING", CONFIG_INT, "8", false, true, "Commands of cron.job at the same time, each on a connection of its own; at most 64"},
@@ -163,7 +164,6 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_CRON_KEEP", CONFIG_DURATION_MS, "336h", false, true, "Age at which rows of cron.job_run_details are removed"},
     {"BASALT_NET_WORKERS", CONFIG_INT, "4", false, false, "Requests of net.http_post and its kin at the same time"},
     {"BASALT_NET_MAX_RESPONSE", CONFIG_BYTES, "4MB", false, true, "Largest answer that net._http_response takes"},
-    {"BASALT_ALLOW_LOCAL_TARGETS", CONFIG_BOOL, "false", false, true, "Outgoing requests of functions may go to loopback and link-local addresses"},
     {NULL, CONFIG_STRING, NULL, false, false, NULL},
 };
 /* clang-format on */
