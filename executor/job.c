@@ -45,6 +45,7 @@ job_t *job_create(executor_t *executor, pool_t *pool, const json_t *claimed)
     if (job->tasks == NULL)
         job->tasks = json_array();
     pthread_mutex_init(&job->mutex, NULL);
+    pthread_key_create(&job->client_key, NULL);
     job->kept = json_object();
     job->patch = json_object();
     job->gone = json_array();
@@ -64,8 +65,50 @@ void job_destroy(job_t *job)
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         json_decref(owned[i]);
     gateway_client_destroy(job->client);
+    pthread_key_delete(job->client_key);
     pthread_mutex_destroy(&job->mutex);
     pool_destroy(job->pool);
+}
+
+/* --- threads
+ * ------------------------------------------------------------------------------------------------------ */
+
+enum { THREADS_MAX = 32 };
+
+typedef struct {
+    job_t *job;
+    void (*work)(void *arg);
+    void *arg;
+} job_thread_t;
+
+gateway_client_t *job_client(const job_t *job)
+{
+    gateway_client_t *own = pthread_getspecific(job->client_key);
+    return own != NULL ? own : job->client;
+}
+
+static void *thread_main(void *arg)
+{
+    const job_thread_t *thread = arg;
+    gateway_client_t *client = gateway_client_create(&thread->job->executor->gateway);
+    pthread_setspecific(thread->job->client_key, client);
+    thread->work(thread->arg);
+    pthread_setspecific(thread->job->client_key, NULL);
+    gateway_client_destroy(client);
+    return NULL;
+}
+
+bool job_run_threads(job_t *job, int threads, void (*work)(void *arg), void *arg)
+{
+    pthread_t ids[THREADS_MAX];
+    job_thread_t shared = {job, work, arg};
+    int started = 0;
+    while (started < threads && started < THREADS_MAX &&
+           pthread_create(&ids[started], NULL, thread_main, &shared) == 0)
+        started++;
+    for (int i = 0; i < started; i++)
+        pthread_join(ids[i], NULL);
+    return started > 0;
 }
 
 /* --- saying
@@ -170,37 +213,54 @@ void job_progress(job_t *job, size_t done, size_t total)
 void job_fail(job_t *job, const char *format, ...)
 {
     va_list args;
-    if (job->error.len > 0)
-        return;
     va_start(args, format);
     json_t *text = text_of(format, args);
     va_end(args);
-    job->outcome = STR("failed");
-    job->error = pool_str(job->pool, str_from_c(json_string_value(text)));
-    job_log(job, "ERROR", "%s", json_string_value(text));
-    job_set(job, "error", text);
+    pthread_mutex_lock(&job->mutex);
+    bool is_first = job->error.len == 0;
+    if (is_first) {
+        job->outcome = STR("failed");
+        job->error = pool_str(job->pool, str_from_c(json_string_value(text)));
+    }
+    pthread_mutex_unlock(&job->mutex);
+    if (is_first) {
+        job_log(job, "ERROR", "%s", json_string_value(text));
+        job_set(job, "error", json_incref(text));
+    }
+    json_decref(text);
 }
 
 /* --- tasks, commands, journal
  * ------------------------------------------------------------------------------------- */
 
-str_t job_task_id(job_t *job, str_t server_id)
+/* Caller holds the mutex. */
+static str_t find_task(const job_t *job, str_t server_id)
 {
     const json_t *task;
     size_t index;
     json_array_foreach(job->tasks, index, task)
     {
         if (server_id.len > 0 && str_eq(read_json_str(task, "server_id"), server_id))
-            return read_json_str(task, "id");
+            return pool_str(job->pool, read_json_str(task, "id"));
     }
-    str_t id = rand_uuid(job->pool);
-    json_array_append_new(job->tasks, json_pack("{s:s%,s:s%}", "id", id.base, id.len, "server_id",
-                                                server_id.len > 0 ? server_id.base : "", server_id.len));
+    return STR_NULL;
+}
+
+str_t job_task_id(job_t *job, str_t server_id)
+{
     pthread_mutex_lock(&job->mutex);
-    json_t *row = json_pack("{s:s%}", "task_id", id.base, id.len);
-    if (server_id.len > 0)
-        json_object_set_new(row, "server_id", json_stringn(server_id.base, server_id.len));
-    json_array_append_new(job->task_writes, row);
+    str_t id = find_task(job, server_id);
+    if (id.len == 0) {
+        id = rand_uuid(job->pool);
+        json_t *row = json_pack("{s:s%}", "task_id", id.base, id.len),
+               *task = json_pack("{s:s%}", "id", id.base, id.len);
+        if (server_id.len > 0) {
+            json_object_set_new(row, "server_id", json_stringn(server_id.base, server_id.len));
+            json_object_set_new(task, "server_id", json_stringn(server_id.base, server_id.len));
+        }
+        json_array_append_new(job->tasks, task);
+        json_array_append_new(job->task_writes, row);
+    }
     pthread_mutex_unlock(&job->mutex);
     return id;
 }
@@ -274,7 +334,12 @@ void job_journal_done(job_t *job, str_t step, json_t *detail)
 
 const char *job_journal_state(const job_t *job, str_t step, const json_t **detail)
 {
-    const json_t *entry = read_json_object(job->journal, pool_cstr(job->pool, step));
+    char key[128];
+    if (step.len >= sizeof(key))
+        return NULL;
+    memcpy(key, step.base, step.len);
+    key[step.len] = '\0';
+    const json_t *entry = read_json_object(job->journal, key);
     if (detail != NULL)
         *detail = entry != NULL ? json_object_get(entry, "detail") : NULL;
     return entry != NULL ? json_string_value(json_object_get(entry, "state")) : NULL;
@@ -362,14 +427,14 @@ static err_t *send(job_t *job, pool_t *pool, const char *operation, json_t *body
     json_t *answer = NULL;
     json_object_set_new(body, "seq", json_integer(++job->seq));
     str_t path = pool_printf(pool, "%.*s/%s", STR_ARG(job->id), operation);
-    err_t *err = gateway_jobs_post(job->client, pool, path, body, true, &answer);
+    err_t *err = gateway_jobs_post(job_client(job), pool, path, body, true, &answer);
     bool is_refused = err != NULL && err->status >= 400 && err->status < 600 && err->status != 409 &&
                       err->status != 401 && err->status != 403 && err->status != 502 && err->status != 503 &&
                       err->status != 504;
     if (is_refused) {
         observe(LOG_WARN, "job_report_refused", F_STR("job", job->id), F_STR("message", err->message));
         drop_ballast(body);
-        err = gateway_jobs_post(job->client, pool, path, body, true, &answer);
+        err = gateway_jobs_post(job_client(job), pool, path, body, true, &answer);
     }
     if (err == NULL)
         job_note_state(job, answer);

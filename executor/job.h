@@ -12,7 +12,8 @@ typedef struct job {
     struct job *next; /* executor's list, under its mutex */
     executor_t *executor;
     pool_t *pool;             /* life of the job */
-    gateway_client_t *client; /* the job thread's own; discovery's threads make theirs */
+    gateway_client_t *client; /* the job thread's own */
+    pthread_key_t client_key; /* those of its further threads */
     str_t id, type, token;
     int attempts;          /* 1: first time */
     const json_t *row;     /* the jobs row as claimed */
@@ -57,7 +58,8 @@ void job_progress(job_t *job, size_t done, size_t total);
 /* Ends the job as failed with details.error; the first error stays. */
 void job_fail(job_t *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Id of the server's task, made when create-job did not. `server_id` null string: a task of its own. */
+/* Id of the server's task (in the job's pool), made when create-job did not. `server_id` null string: a task
+ * of its own. */
 str_t job_task_id(job_t *job, str_t server_id);
 /* status null: unchanged; progress < 0: unchanged; `line` null string: none. */
 void job_task_write(job_t *job, str_t task_id, const char *status, int progress, str_t line);
@@ -80,6 +82,12 @@ const char *job_journal_state(const job_t *job, str_t step, const json_t **detai
  * second by the functions above. An error other than a lost lease keeps the data for the next time. */
 err_t *job_flush(job_t *job) MUST_CHECK;
 void job_flush_quietly(job_t *job);
+
+/* The calling thread's client: a connection serves one thread. */
+gateway_client_t *job_client(const job_t *job);
+/* Runs `work(arg)` on up to `threads` threads, each with a client of its own, until all have returned. False:
+ * none began. */
+bool job_run_threads(job_t *job, int threads, void (*work)(void *arg), void *arg);
 
 /* Whether to begin something new. */
 static inline bool job_must_stop(const job_t *job)

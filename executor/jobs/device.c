@@ -125,13 +125,13 @@ err_t *device_book(job_t *job, pool_t *pool, credential_book_t *out)
     const config_t *config = job->executor->config;
     *out = (credential_book_t){.default_username = config_str(config, "IDRAC_DEFAULT_USER"),
                                .default_password = config_str(config, "IDRAC_DEFAULT_PASSWORD")};
-    return credential_book_load(job->client, pool, config_str(config, "ENCRYPTION_KEY"), out);
+    return credential_book_load(job_client(job), pool, config_str(config, "ENCRYPTION_KEY"), out);
 }
 
 void device_patch_row(job_t *job, pool_t *pool, const char *table, str_t id, json_t *changes)
 {
     str_t query = pool_printf(pool, "%s?id=eq.%.*s", table, STR_ARG(id));
-    err_t *err = gateway_write(job->client, pool, STR("PATCH"), query, changes, STR_NULL, NULL);
+    err_t *err = gateway_write(job_client(job), pool, STR("PATCH"), query, changes, STR_NULL, NULL);
     json_decref(changes);
     if (err == NULL)
         return;

@@ -222,8 +222,7 @@ static void count_stage(scan_t *scan, size_t *stage, int delta)
     pthread_mutex_unlock(&scan->mutex);
 }
 
-void discovery_visit(scan_t *scan, gateway_client_t *client, pool_t *pool, str_t address,
-                     discovery_outcome_t *out)
+void discovery_visit(scan_t *scan, pool_t *pool, str_t address, discovery_outcome_t *out)
 {
     count_stage(scan, &scan->in_detecting, 1);
     bool is_idrac = detect(scan, pool, address, out);
@@ -231,6 +230,6 @@ void discovery_visit(scan_t *scan, gateway_client_t *client, pool_t *pool, str_t
     if (!is_idrac)
         return;
     count_stage(scan, &scan->in_authenticating, 1);
-    authenticate(scan, client, pool, address, out);
+    authenticate(scan, job_client(scan->job), pool, address, out);
     count_stage(scan, &scan->in_authenticating, -1);
 }

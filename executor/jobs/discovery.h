@@ -32,9 +32,8 @@ typedef struct {
     str_t server_id, error;    /* in the visit's pool */
 } discovery_outcome_t;
 
-/* On a scan's thread; `client` is the thread's own. */
-void discovery_visit(scan_t *scan, gateway_client_t *client, pool_t *pool, str_t address,
-                     discovery_outcome_t *out);
+/* On a scan's thread. */
+void discovery_visit(scan_t *scan, pool_t *pool, str_t address, discovery_outcome_t *out);
 
 /* What a device tells about itself. */
 typedef struct {

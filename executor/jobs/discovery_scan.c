@@ -6,7 +6,7 @@
 #include "base/read_json.h"
 #include "executor/range.h"
 
-enum { ADDRESSES_MAX = 4096, RESULTS_SHOWN = 20, PUBLISH_US = 200000, THREADS_MAX = 32 };
+enum { ADDRESSES_MAX = 4096, RESULTS_SHOWN = 20, PUBLISH_US = 200000 };
 
 /* --- which addresses
  * ---------------------------------------------------------------------------------------------- */
@@ -157,34 +157,18 @@ static bool next_address(scan_t *scan, str_t *address)
     return has_more;
 }
 
-static void *scan_thread(void *arg)
+static void scan_thread(void *arg)
 {
     scan_t *scan = arg;
-    gateway_client_t *client = gateway_client_create(&scan->job->executor->gateway);
     str_t address;
     while (next_address(scan, &address)) {
         pool_t *pool = pool_create();
         discovery_outcome_t outcome = {0};
-        discovery_visit(scan, client, pool, address, &outcome);
+        discovery_visit(scan, pool, address, &outcome);
         if (!scan->job->is_halted)
             note_outcome(scan, address, &outcome);
         pool_destroy(pool);
     }
-    gateway_client_destroy(client);
-    return NULL;
-}
-
-static void run_threads(scan_t *scan)
-{
-    pthread_t threads[THREADS_MAX];
-    int wanted = scan->job->settings.discovery_threads, started = 0;
-    while (started < wanted && started < THREADS_MAX &&
-           pthread_create(&threads[started], NULL, scan_thread, scan) == 0)
-        started++;
-    if (started == 0)
-        job_fail(scan->job, "No thread could be started for the scan");
-    for (int i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
 }
 
 static void finish(scan_t *scan)
@@ -217,7 +201,8 @@ static void scan_addresses(job_t *job)
         job_fail(job, "%.*s", STR_ARG(err->message));
     } else {
         job_log(job, "INFO", "Scanning %zu addresses", scan.address_count);
-        run_threads(&scan);
+        if (!job_run_threads(job, job->settings.discovery_threads, scan_thread, &scan))
+            job_fail(job, "No thread could be started for the scan");
         finish(&scan);
     }
     pthread_mutex_destroy(&scan.mutex);
@@ -239,7 +224,7 @@ static err_t *refresh_server(job_t *job, pool_t *pool, const json_t *server, str
         return err;
     json_t *row = discovery_columns(pool, &facts);
     device_patch_row(job, pool, "servers", read_json_str(server, "id"), row);
-    discovery_link_host(job->client, pool, read_json_str(server, "id"), facts.system.service_tag);
+    discovery_link_host(job_client(job), pool, read_json_str(server, "id"), facts.system.service_tag);
     json_object_set_new(result, "service_tag", device_text(facts.system.service_tag));
     *note = pool_printf(pool, "%.*s, service tag %.*s", STR_ARG(facts.system.model),
                         STR_ARG(facts.system.service_tag));
@@ -248,7 +233,7 @@ static err_t *refresh_server(job_t *job, pool_t *pool, const json_t *server, str
 
 void job_discovery_scan(job_t *job)
 {
-    static const servers_plan_t REFRESH = {.verb = "Refreshing", .work = refresh_server};
+    static const servers_plan_t REFRESH = {.verb = "Refreshing", .is_parallel = true, .work = refresh_server};
     if (json_array_size(read_json_array(job->scope, "server_ids")) > 0)
         servers_run(job, &REFRESH);
     else

@@ -67,7 +67,7 @@ static err_t *load_known(job_t *job, pool_t *pool, str_t server_id, const json_t
                     "server_event_logs?select=event_id,message,timestamp&server_id=eq.%.*s&event_id=in.(%.*s)"
                     "&timestamp=in.(%.*s)&limit=1000",
                     STR_ARG(server_id), STR_ARG(ids), STR_ARG(times));
-    return gateway_select(job->client, pool, query, known);
+    return gateway_select(job_client(job), pool, query, known);
 }
 
 static err_t *store_new(job_t *job, pool_t *pool, str_t server_id, json_t *rows, size_t *stored)
@@ -83,7 +83,7 @@ static err_t *store_new(job_t *job, pool_t *pool, str_t server_id, json_t *rows,
         }
         size_t count = json_array_size(fresh);
         if (err == NULL && count > 0)
-            err = gateway_write(job->client, pool, STR("POST"), STR("server_event_logs"), fresh, STR_NULL,
+            err = gateway_write(job_client(job), pool, STR("POST"), STR("server_event_logs"), fresh, STR_NULL,
                                 NULL);
         json_decref(fresh);
         if (err != NULL)
@@ -141,7 +141,7 @@ static err_t *fetch_server(job_t *job, pool_t *pool, const json_t *server, str_t
 void job_fetch_event_logs(job_t *job)
 {
     static const servers_plan_t PLAN = {
-        .verb = "Reading the event log of", .may_mean_all = true, .work = fetch_server};
+        .verb = "Reading the event log of", .may_mean_all = true, .is_parallel = true, .work = fetch_server};
     job_add(job, "total_events", 0);
     servers_run(job, &PLAN);
 }

@@ -20,7 +20,7 @@ static err_t *store_health(job_t *job, pool_t *pool, str_t server_id, const redf
     json_object_set_new(row, "cpu_health", device_text(health->cpu));
     json_object_set_new(row, "network_health", device_text(health->network));
     json_object_set(row, "sensors", health->sensors);
-    err_t *err = gateway_write(job->client, pool, STR("POST"), STR("server_health"), row, STR_NULL, NULL);
+    err_t *err = gateway_write(job_client(job), pool, STR("POST"), STR("server_health"), row, STR_NULL, NULL);
     json_decref(row);
     return err;
 }
@@ -90,6 +90,6 @@ static err_t *check_and_list(job_t *job, pool_t *pool, const json_t *server, str
 void job_health_check(job_t *job)
 {
     static const servers_plan_t PLAN = {
-        .verb = "Checking health of", .may_mean_all = true, .work = check_and_list};
+        .verb = "Checking health of", .may_mean_all = true, .is_parallel = true, .work = check_and_list};
     servers_run(job, &PLAN);
 }

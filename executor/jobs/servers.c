@@ -9,13 +9,26 @@ typedef struct {
     const servers_plan_t *plan;
     json_t *servers; /* rows; {"id":..,"is_missing":true} for those that are gone */
     json_t *results;
-    size_t good, bad;
+    pthread_mutex_t mutex; /* next, results and counts */
+    size_t next, good, bad;
 } servers_run_t;
 
 str_t server_label(const json_t *server)
 {
     str_t name = read_json_str(server, "hostname");
     return name.len > 0 ? name : read_json_str(server, "ip_address");
+}
+
+static bool is_listed(const json_t *servers, const char *id)
+{
+    const json_t *row;
+    size_t index;
+    json_array_foreach(servers, index, row)
+    {
+        if (id != NULL && str_eq_nocase(read_json_str(row, "id"), str_from_c(id)))
+            return true;
+    }
+    return false;
 }
 
 static err_t *load_by_id(job_t *job, json_t *ids, json_t *into)
@@ -31,7 +44,7 @@ static err_t *load_by_id(job_t *job, json_t *ids, json_t *into)
         json_t *rows = NULL;
         err_t *err =
             list.len > 0
-                ? gateway_select(job->client, pool,
+                ? gateway_select(job_client(job), pool,
                                  pool_concat(pool, 3, STR("servers?select=*&id=in.("), list, STR(")")), &rows)
                 : NULL;
         if (err != NULL)
@@ -39,6 +52,8 @@ static err_t *load_by_id(job_t *job, json_t *ids, json_t *into)
         for (size_t i = from; i < json_array_size(ids) && i < from + SERVERS_PER_QUERY; i++) {
             const char *id = json_string_value(json_array_get(ids, i));
             json_t *row, *found = NULL;
+            if (is_listed(into, id)) /* named twice: done once */
+                continue;
             size_t index;
             json_array_foreach(rows, index, row)
             {
@@ -59,7 +74,7 @@ static err_t *load_all(job_t *job, json_t *into)
         json_t *rows = NULL;
         str_t query = pool_printf(job->pool, "servers?select=*&order=id.asc&limit=%d&offset=%zu",
                                   SERVERS_PER_QUERY, json_array_size(into));
-        err_t *err = gateway_select(job->client, job->pool, query, &rows);
+        err_t *err = gateway_select(job_client(job), job->pool, query, &rows);
         if (err != NULL)
             return err;
         json_array_extend(into, rows);
@@ -82,20 +97,24 @@ static err_t *load(servers_run_t *run)
                     "The job names no servers (target_scope.server_ids)");
 }
 
-static void publish(servers_run_t *run, size_t done)
+/* Caller holds the mutex, or is alone. */
+static void publish(servers_run_t *run)
 {
     job_set(run->job, "success_count", json_integer((json_int_t)run->good));
     job_set(run->job, "failed_count", json_integer((json_int_t)run->bad));
     job_set(run->job, "results", json_deep_copy(run->results));
-    job_progress(run->job, done, json_array_size(run->servers));
+    job_progress(run->job, run->good + run->bad, json_array_size(run->servers));
 }
 
 static void add_result(servers_run_t *run, json_t *result)
 {
     bool is_good = read_json_bool(result, "success", false);
+    pthread_mutex_lock(&run->mutex);
     run->good += is_good;
     run->bad += !is_good;
     json_array_append_new(run->results, result);
+    publish(run);
+    pthread_mutex_unlock(&run->mutex);
 }
 
 static json_t *new_result(const json_t *server)
@@ -107,10 +126,9 @@ static json_t *new_result(const json_t *server)
                      address.base != NULL ? address.base : "", address.len);
 }
 
-static void work_on(servers_run_t *run, const json_t *server, str_t step)
+static void work_on(servers_run_t *run, pool_t *pool, const json_t *server, str_t step)
 {
     job_t *job = run->job;
-    pool_t *pool = pool_create();
     str_t label = server_label(server), note = STR_NULL, task_id = STR_NULL;
     json_t *result = new_result(server);
     err_t *err;
@@ -126,7 +144,6 @@ static void work_on(servers_run_t *run, const json_t *server, str_t step)
     }
     if (job->is_halted && err != NULL) { /* stopped, not failed */
         json_decref(result);
-        pool_destroy(pool);
         return;
     }
     json_object_set_new(result, "success", json_boolean(err == NULL));
@@ -142,7 +159,6 @@ static void work_on(servers_run_t *run, const json_t *server, str_t step)
         job_task_write(job, task_id, err == NULL ? "completed" : "failed", 100, note);
     job_journal_done(job, step, json_deep_copy(result));
     add_result(run, result);
-    pool_destroy(pool);
 }
 
 static void decide(servers_run_t *run)
@@ -168,33 +184,53 @@ static void decide(servers_run_t *run)
     job_set(job, "current_step", json_sprintf("Finished: %zu of %zu servers succeeded", run->good, total));
 }
 
+/* The next server, or NULL when there is none or no new one is to be begun. */
+static const json_t *take_next(servers_run_t *run)
+{
+    pthread_mutex_lock(&run->mutex);
+    const json_t *server = NULL;
+    if (!job_must_stop(run->job) && run->next < json_array_size(run->servers)) {
+        job_set(run->job, "current_server_index", json_integer((json_int_t)run->next));
+        server = json_array_get(run->servers, run->next++);
+    }
+    pthread_mutex_unlock(&run->mutex);
+    return server;
+}
+
+static void work_through(void *arg)
+{
+    servers_run_t *run = arg;
+    const json_t *server, *before;
+    while ((server = take_next(run)) != NULL) {
+        pool_t *pool = pool_create();
+        str_t step = pool_printf(pool, "server:%.*s", STR_ARG(read_json_str(server, "id")));
+        const char *state = job_journal_state(run->job, step, &before);
+        if (state != NULL && strcmp(state, "done") == 0 && json_is_object(before))
+            add_result(run, json_deep_copy(before));
+        else
+            work_on(run, pool, server, step);
+        pool_destroy(pool);
+    }
+}
+
 void servers_run(job_t *job, const servers_plan_t *plan)
 {
     servers_run_t run = {.job = job, .plan = plan, .servers = json_array(), .results = json_array()};
-    const json_t *server, *before;
-    size_t index;
+    pthread_mutex_init(&run.mutex, NULL);
     job_step(job, "Loading servers");
     err_t *err = load(&run);
-    if (err != NULL)
+    if (err != NULL) {
         job_fail(job, "Loading servers: %.*s", STR_ARG(err->message));
-    job_set(job, "total_servers", json_integer((json_int_t)json_array_size(run.servers)));
-    json_array_foreach(run.servers, index, server)
-    {
-        if (job_must_stop(job))
-            break;
-        str_t step = pool_printf(job->pool, "server:%.*s", STR_ARG(read_json_str(server, "id")));
-        const char *state = job_journal_state(job, step, &before);
-        job_set(job, "current_server_index", json_integer((json_int_t)index));
-        if (state != NULL && strcmp(state, "done") == 0 && json_is_object(before))
-            add_result(&run, json_deep_copy(before));
-        else
-            work_on(&run, server, step);
-        publish(&run, index + 1);
-    }
-    if (err == NULL) {
-        publish(&run, run.good + run.bad);
+    } else {
+        int count = (int)json_array_size(run.servers), wanted = job->settings.idrac_concurrent;
+        job_set(job, "total_servers", json_integer(count));
+        publish(&run);
+        if (!plan->is_parallel || count < 2 ||
+            !job_run_threads(job, wanted < count ? wanted : count, work_through, &run))
+            work_through(&run);
         decide(&run);
     }
+    pthread_mutex_destroy(&run.mutex);
     json_decref(run.servers);
     json_decref(run.results);
 }

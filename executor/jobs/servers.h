@@ -5,8 +5,8 @@
 
 #include "executor/job.h"
 
-/* Work on one server. `result` is its row in details.results: add to it. `note` (may stay null) ends the
- * task's log. */
+/* Work on one server, with is_parallel on one of several threads. `result` is its row in details.results: add
+ * to it. `note` (may stay null) ends the task's log. */
 typedef err_t *(*server_work_fn)(job_t *job, pool_t *pool, const json_t *server, str_t task_id,
                                  json_t *result, str_t *note);
 
@@ -14,6 +14,7 @@ typedef struct {
     const char *verb;     /* "Checking health of" */
     bool may_mean_all;    /* a scope without servers means all of them */
     bool is_partial_good; /* completed although some failed */
+    bool is_parallel;     /* several servers at once, as many as activity_settings.idrac_max_concurrent */
     server_work_fn work;
 } servers_plan_t;
 

@@ -64,7 +64,7 @@ static void tell_server(job_t *job, pool_t *pool, str_t address, const err_t *er
     json_t *server = NULL;
     str_t query =
         pool_printf(pool, "servers?select=id&ip_address=eq.%.*s", STR_ARG(gateway_url_encode(pool, address)));
-    if (gateway_select_one(job->client, pool, query, &server) != NULL || server == NULL)
+    if (gateway_select_one(job_client(job), pool, query, &server) != NULL || server == NULL)
         return;
     json_t *row = err != NULL ? device_failure_columns(pool, err) : json_object();
     if (err == NULL) {
@@ -139,7 +139,8 @@ static err_t *test_server(job_t *job, pool_t *pool, const json_t *server, str_t 
 
 void job_test_credentials(job_t *job)
 {
-    static const servers_plan_t PLAN = {.verb = "Testing credentials of", .work = test_server};
+    static const servers_plan_t PLAN = {
+        .verb = "Testing credentials of", .is_parallel = true, .work = test_server};
     str_t address = read_json_str(job->scope, "ip_address");
     /* A password that came with the job leaves the row before anything else. */
     if (json_object_get(job->details, "password") != NULL) {

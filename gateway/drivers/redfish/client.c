@@ -166,7 +166,9 @@ static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call
         .is_tls_unverified = !options->is_verified,
         .is_tls_legacy = options->is_legacy_tls,
         .addr_policy = options->addr_policy,
-        .is_cancelled = options->is_cancelled,
+        /* What changes the device is not broken off: its outcome would never be known, a session never given
+           back. */
+        .is_cancelled = call->is_idempotent ? options->is_cancelled : NULL,
     };
     err_t *failed = fetch_perform(redfish->fetch, pool, &request, response);
     if (failed != NULL) {

@@ -6,7 +6,7 @@ import uuid
 from harness import FINAL, Count, Stand, scenario, sql, until
 
 count = Count()
-stand = Stand(servers=6)
+stand = Stand(servers=6, idrac_max_concurrent="1")  # one server after the other
 servers = [stand.add_server(index) for index in range(6)]
 
 

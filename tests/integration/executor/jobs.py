@@ -64,6 +64,21 @@ def one_bad_server_does_not_stop_the_others():
     count.check(not sql("select 1 from server_health where server_id = '%s'" % wrong), "no empty row of health")
 
 
+def several_servers_at_once():
+    for index in (0, 1):
+        stand.fault(index, kind="slow", value=0.5)
+    before = {index: len(stand.simulator("GET", "%d/requests" % index)) for index in (0, 1)}
+    started = time.time()
+    job = stand.run_job("health_check", scope(servers[0], servers[1], servers[0]))
+    elapsed = time.time() - started
+    asked = sum(len(stand.simulator("GET", "%d/requests" % index)) - before[index] for index in (0, 1))
+    count.check(job["status"] == "completed" and elapsed < asked * 0.5 * 0.8, "two servers are read at once",
+                "%d answers of half a second in %.1f s" % (asked, elapsed))
+    count.check(job["details"]["total_servers"] == 2, "a server named twice is done once")
+    for index in (0, 1):
+        stand.clear_faults(index)
+
+
 def power_action():
     job = stand.run_job("power_action", scope(servers[0]), {"action": "ForceOff"})
     state = stand.simulator("GET", "0")
@@ -234,7 +249,8 @@ def no_secret_in_any_row():
     count.check({"session_create", "session_delete", "idrac_api"} <= kinds, "operations are told apart", str(kinds))
 
 
-for test in (health_check, health_of_a_broken_server, one_bad_server_does_not_stop_the_others, power_action,
+for test in (health_check, health_of_a_broken_server, one_bad_server_does_not_stop_the_others,
+             several_servers_at_once, power_action,
              power_action_needs_an_action, fetch_event_logs, inline_credentials, named_set, unsupported_type, paused_switch,
              scheduled, cancelled, discovery_scan, status_routes, no_secret_in_any_row):
     scenario(count, test.__name__, test)
