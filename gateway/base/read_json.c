@@ -1,5 +1,7 @@
 #include "base/read_json.h"
 
+#include "base/emit.h"
+
 #define SIZE_DEFAULT (8u << 20)
 #define DEPTH_DEFAULT 64
 #define NODES_DEFAULT 500000
@@ -100,12 +102,67 @@ json_t *read_json_array(const json_t *object, const char *key)
     return json_is_array(value) ? value : NULL;
 }
 
+static void write_value(buf_t *out, const json_t *value);
+
+static void write_object(buf_t *out, const json_t *object)
+{
+    const char *key;
+    json_t *member;
+    char before = '{';
+    json_object_foreach((json_t *)object, key, member)
+    {
+        buf_append_char(out, before);
+        emit_json_string(out, str_from_c(key));
+        buf_append_char(out, ':');
+        write_value(out, member);
+        before = ',';
+    }
+    if (before == '{')
+        buf_append_char(out, '{');
+    buf_append_char(out, '}');
+}
+
+static void write_array(buf_t *out, const json_t *array)
+{
+    size_t i;
+    json_t *item;
+    buf_append_char(out, '[');
+    json_array_foreach((json_t *)array, i, item)
+    {
+        if (i > 0)
+            buf_append_char(out, ',');
+        write_value(out, item);
+    }
+    buf_append_char(out, ']');
+}
+
+/* Not jansson's own writer: it prints 4.7 as 4.7000000000000002, and what people wrote is to be stored as it
+ * was. */
+static void write_value(buf_t *out, const json_t *value)
+{
+    emit_t emit;
+    emit_init(&emit, out);
+    if (json_is_object(value))
+        write_object(out, value);
+    else if (json_is_array(value))
+        write_array(out, value);
+    else if (json_is_string(value))
+        emit_json_string(out, str_make(json_string_value(value), json_string_length(value)));
+    else if (json_is_integer(value))
+        buf_append_int(out, json_integer_value(value));
+    else if (json_is_real(value))
+        emit_double(&emit, json_real_value(value));
+    else
+        buf_append_str(out, json_is_true(value)    ? STR("true")
+                            : json_is_false(value) ? STR("false")
+                                                   : STR("null"));
+}
+
 str_t read_json_dump(pool_t *pool, const json_t *value)
 {
-    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
-    size_t len = json_dumpb(value, NULL, 0, flags);
-    char *text = pool_alloc(pool, len + 1);
-    json_dumpb(value, text, len, flags);
-    text[len] = '\0';
-    return str_make(text, len);
+    buf_t out;
+    buf_init(&out, pool, 256);
+    write_value(&out, value);
+    buf_append_char(&out, '\0'); /* for callers that want a C string */
+    return str_make(out.base, out.len - 1);
 }

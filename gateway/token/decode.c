@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define TOKEN_BYTES_MAX (24 * 1024)
+#define TOKEN_BYTES_MAX (48 * 1024)
 #define HEADER_BYTES_MAX 4096
 #define JSON_DEPTH_MAX 32
 

@@ -174,7 +174,8 @@ export async function put_user_changes_metadata_and_password({ open }) {
   const first = await open.account('change@example.com');
   const second = (await open.signIn('change@example.com', 'secret1')).json;
   const token = first.access_token;
-  const merged = await open.put('/user', { data: { a: 1, b: { c: 2 } } }, { token });
+  const merged = await open.put('/user', { data: { a: 1, b: { c: 2 }, rate: 4.7 } }, { token });
+  assert.equal(sql(`select raw_user_meta_data ->> 'rate' as rate from auth.users where id = '${first.user.id}'`)[0].rate, '4.7');
   assert.equal(merged.status, 200);
   assert.equal(merged.json.user_metadata.a, 1);
   const gone = await open.put('/user', { data: { a: null } }, { token });
