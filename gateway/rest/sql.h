@@ -53,7 +53,7 @@ void sql_range(sql_t *sql, rest_range_t range);
 /* ---- sql_select.c ---- */
 /* ", " before all items but the first. */
 void sql_comma(sql_t *sql, bool *has_items);
-/* A type as clients write it: letters, digits, blanks; anything else is quoted. */
+/* A type as clients write it: as it is when the grammar knows it, else quoted. */
 void sql_cast(sql_t *sql, str_t cast);
 /* "sum(" .., empty for none. */
 str_t sql_aggregate(rest_agg_t agg);

@@ -34,19 +34,53 @@ static bool is_plain(const plan_select_t *s)
     return s->field.column != NULL && s->field.column->is_plain;
 }
 
+/* Names of types that are words of PostgreSQL's grammar: quoted they would mean something else or nothing. */
+static const char *const GRAMMAR_TYPES[] = {
+    "bigint",
+    "bit",
+    "bit varying",
+    "boolean",
+    "char",
+    "char varying",
+    "character",
+    "character varying",
+    "dec",
+    "decimal",
+    "double precision",
+    "float",
+    "int",
+    "integer",
+    "interval",
+    "national char",
+    "national character",
+    "national character varying",
+    "nchar",
+    "numeric",
+    "real",
+    "smallint",
+    "time",
+    "time with time zone",
+    "time without time zone",
+    "timestamp",
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "varchar",
+};
+
 void sql_cast(sql_t *sql, str_t cast)
 {
-    bool is_word = cast.len > 0;
-    for (size_t i = 0; i < cast.len && is_word; i++) {
-        unsigned char c = (unsigned char)cast.base[i];
-        is_word = c >= 0x80 || c == '_' || c == ' ' || c == '$' || (c >= '0' && c <= '9') ||
-                  (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    for (size_t i = 0; i < sizeof(GRAMMAR_TYPES) / sizeof(*GRAMMAR_TYPES); i++) {
+        if (str_eq_nocase(cast, str_from_c(GRAMMAR_TYPES[i]))) {
+            SQL_STR(sql, str_from_c(GRAMMAR_TYPES[i]));
+            return;
+        }
     }
-    /* quoting would hide names that only the grammar knows, such as integer */
-    if (is_word)
-        SQL_STR(sql, cast);
-    else
-        SQL_IDENT(sql, cast);
+    /* any other name is a type's own, or no type; unquoted it would have been folded to lower case */
+    char *name = pool_cstr(sql->pool, cast);
+    for (size_t i = 0; i < cast.len; i++)
+        if (name[i] >= 'A' && name[i] <= 'Z')
+            name[i] = (char)(name[i] - 'A' + 'a');
+    SQL_IDENT(sql, str_make(name, cast.len));
 }
 
 str_t sql_aggregate(rest_agg_t agg)
