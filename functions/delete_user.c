@@ -85,6 +85,13 @@ static void fail_with_details(api_task_t *task, const char *error, const err_t *
     fn_reply(task, 500, buf_str(&out));
 }
 
+static void fail_body(api_task_t *task, int status, str_t message)
+{
+    (void)status;
+    fail_with_details(task, "Internal server error",
+                      err_make(task->pool, 500, ERR_FAMILY_REQUEST, "", "%.*s", STR_ARG(message)));
+}
+
 static void reply_deleted(api_task_t *task, const target_t *target)
 {
     buf_t out;
@@ -139,7 +146,7 @@ static void delete_target(api_task_t *task, target_t *target)
 void fn_delete_user(api_task_t *task)
 {
     json_t *body = NULL;
-    if (!fn_body(task, &body, fn_fail))
+    if (!fn_body(task, &body, fail_body))
         return;
     target_t target = {.id = read_json_str(body, "user_id")};
     if (target.id.len == 0)

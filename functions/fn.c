@@ -41,8 +41,13 @@ bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, in
 
 err_t *fn_begin_service(api_task_t *task, db_session_t **session)
 {
+    return fn_begin_service_for(task->gateway, task->pool, session);
+}
+
+err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **session)
+{
     return db_session_begin(
-        task->gateway->request_sessions, task->pool,
+        gateway->request_sessions, pool,
         &(db_session_who_t){.role = STR("service_role"), .claims_json = STR("{\"role\":\"service_role\"}")},
         session);
 }

@@ -22,6 +22,8 @@ bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, in
  * claims. */
 err_t *fn_begin_service(api_task_t *task, db_session_t **session) MUST_CHECK;
 err_t *fn_begin_caller(api_task_t *task, db_session_t **session) MUST_CHECK;
+/* As the service role, for work that no request asked for. */
+err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **session) MUST_CHECK;
 
 /* One statement as the service role whose only value is the reply, as JSON text; commits, replies 200.
  * On an error nothing is written and `fail` replies 500. */
@@ -68,5 +70,7 @@ void fn_cleanup_activity_logs(api_task_t *task);
 void fn_cleanup_old_jobs(api_task_t *task);
 void fn_delete_user(api_task_t *task);
 void fn_network_diagnostics(api_task_t *task);
+void fn_send_notification(api_task_t *task);
+void fn_send_teams_notification(api_task_t *task);
 
 #endif

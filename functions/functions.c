@@ -3,6 +3,7 @@
 #include "api/respond.h"
 #include "api/route.h"
 #include "functions/fn.h"
+#include "functions/notice_queue.h"
 
 static const fn_entry_t *find_entry(str_t name)
 {
@@ -86,11 +87,12 @@ static void handle(void *arg, api_context_t *ctx)
         api_task_submit(ctx, ctx->gateway->workers, identity, run_entry, (void *)entry);
 }
 
-void functions_register(gateway_t *gateway)
+void functions_register(gateway_t *gateway, pool_t *pool)
 {
     api_route_add(gateway,
                   &(api_route_t){.prefix = "/functions/v1",
                                  .style = API_STYLE_FUNCTION,
                                  .handler = handle,
                                  .cors_headers = "x-api-token, x-executor-signature, x-executor-timestamp"});
+    notice_queue_start(gateway, pool);
 }

@@ -4,6 +4,6 @@
 
 #include "api/gateway.h"
 
-void functions_register(gateway_t *gateway);
+void functions_register(gateway_t *gateway, pool_t *pool); /* its state lives in `pool` */
 
 #endif

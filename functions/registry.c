@@ -29,6 +29,10 @@ const fn_entry_t FN_TABLE[] = {
      "Removes a user with profile, roles and sign-in"},
     {"network-diagnostics", "POST", FN_AUTH_USER, NULL, NULL, 64 * KIB, 10000, fn_network_diagnostics,
      "Success rate and latency of the device calls of the last day"},
+    {"send-notification", "POST", FN_AUTH_OWN, NULL, NULL, 1024 * KIB, 60000, fn_send_notification,
+     "Sends a notification by mail and Teams (executor signature, service role, admin or operator)"},
+    {"send-teams-notification", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 60000,
+     fn_send_teams_notification, "Tests the Teams channel"},
     {NULL, NULL, FN_AUTH_NONE, NULL, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

@@ -277,7 +277,7 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
     rest_register(gateway, pool);
     auth_register(gateway, pool);
     realtime_register(gateway, pool);
-    functions_register(gateway);
+    functions_register(gateway, pool);
     jobs_register(gateway, pool);
     executor_proxy_register(gateway, pool);
     site_register(gateway, pool);

@@ -157,6 +157,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_EXECUTOR_URL", CONFIG_STRING, "http://127.0.0.1:8081", false, true, "Executor's own HTTP API, proxied under /executor/v1/"},
     {"BASALT_EXECUTOR_SHARED_SECRET EXECUTOR_SHARED_SECRET", CONFIG_STRING, NULL, true, true, "Secret of the executor's signatures"},
     {"BASALT_ALLOW_LOCAL_TARGETS", CONFIG_BOOL, "false", false, true, "Outgoing requests of functions may go to loopback and link-local addresses"},
+    {"BASALT_CA_FILE", CONFIG_STRING, NULL, false, true, "PEM file of the authorities that webhooks and directory servers are checked against; unset: the system's"},
     /* Scheduler */
     {"BASALT_SCHEDULER", CONFIG_BOOL, "true", false, false, "Take part in electing the gateway that runs schedules, cron.job and net.http_post"},
     {"BASALT_CRON_MAX_RUNNING", CONFIG_INT, "8", false, true, "Commands of cron.job at the same time, each on a connection of its own; at most 64"},
