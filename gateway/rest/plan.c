@@ -6,7 +6,7 @@
 static void add_count(planner_t *p, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, p->pool);
+    sql_init(&sql, p);
     SQL_LIT(&sql, "SELECT pg_catalog.count(*) FROM (");
     sql_count_rows(&sql, p->root, NULL);
     if (p->request->prefer.count == REST_COUNT_ESTIMATED && p->settings->max_rows >= 0)
@@ -18,7 +18,7 @@ static void add_count(planner_t *p, rest_plan_t *out)
 static void add_count_plan(planner_t *p, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, p->pool);
+    sql_init(&sql, p);
     SQL_LIT(&sql, "EXPLAIN (FORMAT JSON) ");
     sql_count_rows(&sql, p->root, NULL);
     plan_add_stmt(out, &sql, REST_STMT_COUNT_PLAN);
@@ -66,7 +66,7 @@ static err_t *plan_relation_read(planner_t *p, rest_plan_t *out)
     out->is_read_only = true;
     add_counts(p, out);
     sql_t sql;
-    sql_init(&sql, p->pool);
+    sql_init(&sql, p);
     sql_answer(&sql, p, NULL, out);
     return NULL;
 }

@@ -345,7 +345,7 @@ static void from_counted(sql_t *sql, const plan_node_t *node, void *arg)
 static void add_total(const call_t *c, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, c->p->pool);
+    sql_init(&sql, c->p);
     SQL_LIT(&sql,
             "SELECT coalesce(nullif(pg_catalog.current_setting('basalt.total', true), ''), '0')::bigint");
     plan_add_stmt(out, &sql, REST_STMT_COUNT);
@@ -387,7 +387,7 @@ static void set_transaction(const call_t *c, rest_plan_t *out)
 static void add_total_alone(call_t *c, sql_source_t *source, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, c->p->pool);
+    sql_init(&sql, c->p);
     SQL_LIT(&sql, "SELECT pg_catalog.count(*) FROM (");
     sql_count_rows(&sql, c->p->root, source);
     SQL_LIT(&sql, ") AS basalt_count");
@@ -398,7 +398,7 @@ static void write_statements(call_t *c, rest_plan_t *out)
 {
     const schema_routine_t *f = c->f;
     sql_t sql;
-    sql_init(&sql, c->p->pool);
+    sql_init(&sql, c->p);
     bool wants_total = needs_total(c) && out->media.kind != REST_MEDIA_PLAN;
     bool has_total = wants_total && c->p->request->range.limit != 0;
     sql_source_t source = {.from = has_total ? from_counted : from_call, .arg = c};

@@ -338,7 +338,7 @@ static bool is_direct(const write_t *w, const rest_plan_t *out)
 static void answer_rows(write_t *w, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, w->p->pool);
+    sql_init(&sql, w->p);
     if (!is_direct(w, out)) {
         source_cte(&sql, w);
         sql_answer(&sql, w->p, NULL, out);
@@ -364,7 +364,7 @@ static void answer_location(write_t *w, rest_plan_t *out)
 {
     const schema_table_t *t = w->p->table;
     sql_t sql;
-    sql_init(&sql, w->p->pool);
+    sql_init(&sql, w->p);
     mutation_sql(&sql, w);
     SQL_LIT(&sql, " RETURNING ");
     bool has_items = false;
@@ -384,7 +384,7 @@ static void answer_location(write_t *w, rest_plan_t *out)
 static void answer_count(write_t *w, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, w->p->pool);
+    sql_init(&sql, w->p);
     if (is_idle_update(w)) {
         SQL_LIT(&sql, "SELECT NULL FROM ");
         ident_append_qualified(&sql.text, w->p->table->schema, w->p->table->name);
@@ -400,7 +400,7 @@ static void answer_count(write_t *w, rest_plan_t *out)
 static void explain(write_t *w, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, w->p->pool);
+    sql_init(&sql, w->p);
     source_cte(&sql, w);
     sql_answer(&sql, w->p, NULL, out);
 }
@@ -408,7 +408,7 @@ static void explain(write_t *w, rest_plan_t *out)
 static void add_inserted(const write_t *w, rest_plan_t *out)
 {
     sql_t sql;
-    sql_init(&sql, w->p->pool);
+    sql_init(&sql, w->p);
     SQL_LIT(&sql, "SELECT nullif(pg_catalog.current_setting('basalt.inserted', true), '')::bigint");
     plan_add_stmt(out, &sql, REST_STMT_INSERTED);
 }

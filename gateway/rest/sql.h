@@ -14,9 +14,11 @@ typedef struct {
     str_t *params;
     uint32_t *types;
     size_t param_count, param_capacity;
+    int64_t max_rows; /* the limit of all reads that ask for none; < 0: none */
+    bool is_rare; /* a text that will hardly come again: not worth preparing */
 } sql_t;
 
-void sql_init(sql_t *sql, pool_t *pool);
+void sql_init(sql_t *sql, const planner_t *p);
 /* Appends "$n" and binds `value` to it. */
 void sql_param(sql_t *sql, str_t value, uint32_t type);
 /* The statement; `sql` must not be written to afterwards. */

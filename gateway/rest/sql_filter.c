@@ -1,9 +1,9 @@
 #include "rest/sql.h"
 
-void sql_init(sql_t *sql, pool_t *pool)
+void sql_init(sql_t *sql, const planner_t *p)
 {
-    *sql = (sql_t){.pool = pool};
-    buf_init(&sql->text, pool, 512);
+    *sql = (sql_t){.pool = p->pool, .max_rows = p->settings->max_rows};
+    buf_init(&sql->text, p->pool, 512);
 }
 
 void sql_param(sql_t *sql, str_t value, uint32_t type)
@@ -31,7 +31,8 @@ db_stmt_t sql_stmt(const sql_t *sql)
     return (db_stmt_t){.sql = buf_str(&sql->text),
                        .params = sql->params,
                        .types = sql->types,
-                       .param_count = sql->param_count};
+                       .param_count = sql->param_count,
+                       .is_unprepared = sql->is_rare};
 }
 
 void sql_column(sql_t *sql, str_t qualifier, str_t column)
@@ -219,6 +220,19 @@ void sql_order(sql_t *sql, str_t qualifier, const plan_order_t *orders, uint32_t
     }
 }
 
+/* Ranges that pages of usual sizes ask for. Each range makes a text of its own; others than these would fill
+ * the connections' statement caches with texts that never come again. */
+static bool is_usual(const sql_t *sql, rest_range_t range)
+{
+    static const int64_t SIZES[] = {12, 15, 20, 24, 25, 30, 40, 50, 100, 200, 250, 500, 1000};
+    bool is_size = range.limit <= 10 || range.limit == sql->max_rows;
+    for (size_t i = 0; i < sizeof(SIZES) / sizeof(*SIZES) && !is_size; i++)
+        is_size = range.limit == SIZES[i];
+    bool is_page = range.offset == 0 ||
+                   (range.limit > 0 && range.offset % range.limit == 0 && range.offset / range.limit <= 20);
+    return is_size && is_page;
+}
+
 void sql_range(sql_t *sql, rest_range_t range)
 {
     /* literals, so that the planner sees how few rows are wanted */
@@ -226,4 +240,5 @@ void sql_range(sql_t *sql, rest_range_t range)
         buf_printf(&sql->text, " LIMIT %lld", (long long)range.limit);
     if (range.offset > 0)
         buf_printf(&sql->text, " OFFSET %lld", (long long)range.offset);
+    sql->is_rare = sql->is_rare || !is_usual(sql, range);
 }

@@ -44,6 +44,29 @@ static void test_values_are_parameters_and_limits_are_text(void **state)
                 "(\"clients\".\"id\" > $1 AND \"clients\".\"name\" IS NOT NULL)) | 1");
 }
 
+static void test_only_pages_of_usual_sizes_are_prepared(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query;
+        bool is_prepared;
+    } CASES[] = {{"", true},
+                 {"limit=20", true},
+                 {"limit=20&offset=40", true},
+                 {"limit=37", false},
+                 {"limit=20&offset=41", false},
+                 {"limit=20&offset=4000", false},
+                 {"offset=7", false},
+                 {"select=id,tasks(id)&tasks.limit=37", false},
+                 {"limit=1", true}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(*CASES); i++) {
+        rest_request_t r = plan_request(REST_ACTION_READ, "projects", CASES[i].query);
+        rest_plan_t plan;
+        assert_null(plan_as(&r, "web", &plan));
+        assert_int_equal(!plan.stmts[0].is_unprepared, CASES[i].is_prepared);
+    }
+}
+
 static void test_json_paths_and_full_text(void **state)
 {
     (void)state;
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_star_stays_a_star_when_every_column_is_plain),
         cmocka_unit_test(test_columns_without_a_plain_text_form_are_converted_by_the_database),
         cmocka_unit_test(test_values_are_parameters_and_limits_are_text),
+        cmocka_unit_test(test_only_pages_of_usual_sizes_are_prepared),
         cmocka_unit_test(test_json_paths_and_full_text),
         cmocka_unit_test(test_identifiers_are_quoted_wherever_they_stand),
         cmocka_unit_test(test_casts_are_types_and_nothing_else),
