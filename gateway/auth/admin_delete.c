@@ -79,7 +79,7 @@ err_t *admin_delete_endpoint(auth_call_t *call)
     if (err == NULL)
         err = delete_user(call, user, is_soft);
     if (err != NULL)
-        return auth_db_error(&call->scope, err, "Error deleting user");
+        return auth_db_error(&call->scope, err, "Database error deleting user");
     api_event_post(call->auth->gateway, API_EVENT_USER_CHANGED, user->id);
     call_reply(call, 200, STR("{}"));
     return NULL;

@@ -91,9 +91,11 @@ void call_clear_cookie(auth_call_t *call);
 /* Takes from the caller's bucket; 429 over_request_rate_limit. Only where GOTRUE_RATE_LIMIT_HEADER tells
  * addresses apart, as in GoTrue. */
 err_t *call_limit(auth_call_t *call, auth_limit_t limit) MUST_CHECK;
-/* Failed guesses of codes and passwords are counted for every address, header or not. */
-err_t *call_check_guesses(auth_call_t *call) MUST_CHECK;
-void call_count_guess(auth_call_t *call);
+/* Wrong codes and passwords are counted for (address, account), header or not: 60 in five minutes. `account`
+ * is what the caller claims to be: an address or a user id. By both, so that neither one address behind a
+ * proxy locks out everybody nor one account can be locked from everywhere. */
+err_t *call_check_guesses(auth_call_t *call, str_t account) MUST_CHECK;
+void call_count_guess(auth_call_t *call, str_t account);
 /* One mail more for the process; 429 over_email_send_rate_limit. */
 err_t *call_take_mail(auth_call_t *call) MUST_CHECK;
 

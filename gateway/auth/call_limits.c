@@ -1,5 +1,7 @@
+#include "auth/address.h"
 #include "auth/call.h"
 #include "auth/limits.h"
+#include "base/crypt.h"
 
 #define FIVE_MINUTES 300.0
 #define GUESSES_BURST 60.0
@@ -45,17 +47,24 @@ err_t *call_limit(auth_call_t *call, auth_limit_t limit)
     return is_taken ? NULL : refuse(call);
 }
 
-err_t *call_check_guesses(auth_call_t *call)
+static bool take_guess(auth_call_t *call, str_t account, double cost)
 {
-    bool is_free = auth_limits_take(call->auth->limits, "guess", call->task->client_addr,
-                                    GUESSES_BURST / FIVE_MINUTES, GUESSES_BURST, 0);
-    return is_free ? NULL : refuse(call);
+    str_t who =
+        pool_concat(call->pool, 3, call->task->client_addr, STR(" "), address_lower(call->pool, account));
+    str_t key =
+        str_slice(crypt_sha256_hex(call->pool, who), 0, 40); /* of one length, and no address in memory */
+    return auth_limits_take(call->auth->limits, "guess", key, GUESSES_BURST / FIVE_MINUTES, GUESSES_BURST,
+                            cost);
 }
 
-void call_count_guess(auth_call_t *call)
+err_t *call_check_guesses(auth_call_t *call, str_t account)
 {
-    (void)auth_limits_take(call->auth->limits, "guess", call->task->client_addr, GUESSES_BURST / FIVE_MINUTES,
-                           GUESSES_BURST, 1);
+    return take_guess(call, account, 0) ? NULL : refuse(call);
+}
+
+void call_count_guess(auth_call_t *call, str_t account)
+{
+    (void)take_guess(call, account, 1);
 }
 
 err_t *call_take_mail(auth_call_t *call)

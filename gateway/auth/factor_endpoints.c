@@ -243,7 +243,7 @@ static err_t *check_totp(auth_call_t *call, const auth_factor_t *factor, str_t c
         return call_error(call, 400, "validation_failed", "Code needs to be non-empty");
     if (totp_is_valid(call->pool, factor->secret, code, clock_unix()))
         return NULL;
-    call_count_guess(call);
+    call_count_guess(call, call->user->id);
     return call_error(call, 422, "mfa_verification_failed", "Invalid TOTP code entered");
 }
 
@@ -257,7 +257,7 @@ err_t *factor_verify_endpoint(auth_call_t *call)
     if (err == NULL)
         err = require_session(call);
     if (err == NULL)
-        err = call_check_guesses(call);
+        err = call_check_guesses(call, call->user->id);
     if (err == NULL)
         err = factor_load(call, call->path_params[0], call->user->id, &factor);
     if (err == NULL && !config_bool(call->scope.config, "GOTRUE_MFA_TOTP_VERIFY_ENABLED"))

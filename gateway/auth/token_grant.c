@@ -4,17 +4,22 @@
 #include "auth/password.h"
 #include "base/crypt.h"
 
-static err_t *refuse_login(auth_call_t *call)
-{
-    call_count_guess(call);
-    return call_error(call, 400, "invalid_credentials", "Invalid login credentials");
-}
-
 /* Who signs in, and by which provider. */
 typedef struct {
     str_t email, phone, password;
     const char *provider;
 } login_t;
+
+static str_t account_of(const login_t *login)
+{
+    return login->email.len > 0 ? login->email : login->phone;
+}
+
+static err_t *refuse_login(auth_call_t *call, const login_t *login)
+{
+    call_count_guess(call, account_of(login));
+    return call_error(call, 400, "invalid_credentials", "Invalid login credentials");
+}
 
 static err_t *read_login(auth_call_t *call, login_t *out)
 {
@@ -56,7 +61,7 @@ static err_t *check_password(auth_call_t *call, const login_t *login, const auth
     bool is_known = true;
     if (user == NULL || !auth_user_has_password(user)) {
         password_waste_time(call->pool, login->password);
-        return refuse_login(call);
+        return refuse_login(call, login);
     }
     if (user->is_banned)
         return call_error(call, 400, "user_banned", "User is banned");
@@ -65,7 +70,7 @@ static err_t *check_password(auth_call_t *call, const login_t *login, const auth
         return call_error(call, 500, "unexpected_failure",
                           "The stored password has a format that is not supported");
     if (!is_right)
-        return refuse_login(call);
+        return refuse_login(call, login);
     if (login->email.len > 0 && !auth_user_is_confirmed(user))
         return call_error(call, 400, "email_not_confirmed", "Email not confirmed");
     if (login->phone.len > 0 && str_is_null(user->phone_confirmed_at))
@@ -115,9 +120,9 @@ static err_t *grant_password(auth_call_t *call)
 {
     login_t login;
     auth_user_t *user = NULL;
-    err_t *err = call_check_guesses(call);
+    err_t *err = read_login(call, &login);
     if (err == NULL)
-        err = read_login(call, &login);
+        err = call_check_guesses(call, account_of(&login));
     if (err == NULL)
         err = find_login(call, &login, &user);
     if (err == NULL)

@@ -98,7 +98,7 @@ static err_t *check_nonce(auth_call_t *call, const change_t *change)
     str_t hash = one_time_hash(call->pool, user->email, change->nonce);
     if (!one_time_is_fresh(&call->scope, user->reauthentication_sent_ms) ||
         !one_time_matches(user->reauthentication_token, hash)) {
-        call_count_guess(call);
+        call_count_guess(call, call->user->id);
         return call_error(call, 422, "reauthentication_not_valid", "Nonce has expired or is invalid");
     }
     return one_time_clear(&call->scope, user->id, ONE_TIME_REAUTHENTICATION);
@@ -131,7 +131,7 @@ static err_t *check_current_password(auth_call_t *call, const change_t *change, 
             return call_error(call, 400, "current_password_required",
                               "Current password required when setting new password.");
         if (!password_verify(call->pool, change->current_password, stored, NULL)) {
-            call_count_guess(call);
+            call_count_guess(call, call->user->id);
             return call_error(call, 400, "current_password_invalid",
                               "Current password required when setting new password.");
         }
@@ -148,7 +148,7 @@ static err_t *prepare_password(auth_call_t *call, change_t *change)
     bool is_recovery = false;
     if (!change->has_password)
         return NULL;
-    err_t *err = call_check_guesses(call);
+    err_t *err = call_check_guesses(call, call->user->id);
     if (err == NULL)
         err = check_nonce(call, change);
     if (err == NULL)

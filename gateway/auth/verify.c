@@ -27,7 +27,8 @@ static bool find_type(str_t name, verify_type_t *out)
 
 static err_t *refuse(auth_call_t *call, const verify_t *verify)
 {
-    call_count_guess(call);
+    if (verify->is_by_code) /* nobody guesses 224 bits */
+        call_count_guess(call, verify->email);
     return call_error(call, 403, "otp_expired",
                       verify->is_by_code ? "Token has expired or is invalid"
                                          : "Email link is invalid or has expired");
@@ -169,7 +170,7 @@ err_t *verify_run(auth_call_t *call, verify_t *verify, auth_user_t **user, bool 
     *is_half = false;
     if (!find_type(verify->type, &type))
         return call_error(call, 400, "validation_failed", "Invalid email verification type");
-    err_t *err = call_check_guesses(call);
+    err_t *err = verify->is_by_code ? call_check_guesses(call, verify->email) : NULL;
     if (err == NULL)
         err = find_user(call, verify, type, user);
     if (err != NULL)
