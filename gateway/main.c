@@ -12,6 +12,7 @@
 #include "jobs/jobs.h"
 #include "options.h"
 #include "realtime/realtime.h"
+#include "reload.h"
 #include "rest/rest.h"
 #include "scheduler/scheduler.h"
 #include "schema/cache.h"
@@ -25,8 +26,6 @@
 #include <unistd.h>
 
 #define BASALT_VERSION "0.1.0"
-/* A replaced configuration is freed when no worker can still be reading it. */
-#define RETIRED_CONFIG_MS 300000
 
 typedef struct {
     gateway_t gateway;
@@ -34,13 +33,9 @@ typedef struct {
     pool_t *pool; /* life of the process */
     loop_watch_t *signals;
     int signal_fd;
+    reload_t *reload;
     bool is_stopping;
 } process_t;
-
-typedef struct {
-    loop_timer_t timer;
-    config_t *config;
-} retired_config_t;
 
 static int fail(const err_t *err, const char *what)
 {
@@ -51,65 +46,6 @@ static int fail(const err_t *err, const char *what)
 
 /* --- configuration
  * ------------------------------------------------------------------------------------------- */
-
-static err_t *apply_log_level(pool_t *pool, const config_t *config)
-{
-    log_level_t level;
-    if (!log_level_parse(config_str(config, "BASALT_LOG_LEVEL"), &level))
-        return err_make(pool, 0, ERR_FAMILY_REQUEST, "",
-                        "BASALT_LOG_LEVEL must be error, warn, info or debug");
-    log_set_level(level);
-    return NULL;
-}
-
-static void free_retired_config(void *arg)
-{
-    retired_config_t *retired = arg;
-    config_destroy(retired->config);
-    free(retired);
-}
-
-static void retire_config(gateway_t *gateway, config_t *config)
-{
-    retired_config_t *retired = calloc(1, sizeof(*retired));
-    if (retired == NULL)
-        abort();
-    retired->config = config;
-    loop_timer_start(gateway->loop, &retired->timer, RETIRED_CONFIG_MS, free_retired_config, retired);
-}
-
-/* SIGHUP and NOTIFY pgrst 'reload config': what is reloadable changes, the rest keeps its value until a
- * restart. */
-static void reload_config(process_t *process)
-{
-    gateway_t *gateway = &process->gateway;
-    pool_t *pool = pool_create();
-    config_t *fresh = NULL;
-    err_t *err = config_load(pool, GATEWAY_CONFIG_KEYS, process->config_file, &fresh);
-    if (err == NULL)
-        err = apply_log_level(pool, fresh);
-    if (err != NULL) {
-        observe(LOG_ERROR, "config_reload_failed", F_STR("message", err->message));
-        config_destroy(fresh);
-        pool_destroy(pool);
-        return;
-    }
-    http_limits_t limits = options_http_limits(fresh);
-    db_pool_options_t pool_options = options_db_pool(fresh, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
-    config_t *old = gateway->config;
-    gateway->config = fresh;
-    http_server_set_limits(gateway->server, &limits);
-    db_pool_set_options(gateway->request_pool, &pool_options);
-    schema_cache_options_t schema_options = options_schema(pool, fresh);
-    schema_cache_set_options(gateway->schema, &schema_options);
-    retire_config(gateway, old);
-    err = http_server_reload_tls(gateway->server, pool);
-    if (err != NULL)
-        observe(LOG_ERROR, "tls_reload_failed", F_STR("message", err->message));
-    api_event_emit(gateway, API_EVENT_CONFIG_RELOADED, STR_NULL);
-    observe(LOG_INFO, "config_reloaded", F_INT("pid", getpid()));
-    pool_destroy(pool);
-}
 
 /* --- signals
  * ------------------------------------------------------------------------------------------------- */
@@ -141,7 +77,7 @@ static void on_signal(void *arg)
     while (read(process->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         switch (info.ssi_signo) {
         case SIGHUP:
-            reload_config(process);
+            reload_now(process->reload);
             break;
         case SIGUSR1: /* PostgREST's signal for a schema reload */
             schema_cache_reload(process->gateway.schema);
@@ -176,7 +112,7 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     db_pool_options_t request = options_db_pool(config, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
     db_pool_options_t internal =
         options_db_pool(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
-    token_options_t tokens = options_token(config);
+    token_options_t tokens = options_token(pool, config);
     size_t sessions = (size_t)config_int(config, "BASALT_SESSION_POOL");
     err_t *err = token_verifier_create(pool, &tokens, &gateway->tokens);
     if (err != NULL)
@@ -210,11 +146,9 @@ static void on_schema_loaded(void *arg, const schema_snapshot_t *snapshot)
     api_event_emit(&process->gateway, API_EVENT_SCHEMA_CHANGED, STR_NULL);
 }
 
-static void reload_config(process_t *process);
-
 static void on_reload_notified(void *arg)
 {
-    reload_config(arg);
+    reload_now(((process_t *)arg)->reload);
 }
 
 static bool is_schema_loaded(void *arg)
@@ -367,6 +301,8 @@ static int serve(process_t *process)
     err_t *err = create_services(gateway, process->pool);
     if (err != NULL)
         return fail(err, "configuration");
+    process->reload = reload_create(gateway, process->config_file, rooms);
+    reload_start(process->reload);
     create_schema_cache(process);
     register_rooms(gateway, rooms);
     err = listen_all(gateway, process->pool);
@@ -430,7 +366,7 @@ int main(int argc, char **argv)
     int status = 0;
     err_t *err = config_load(process.pool, GATEWAY_CONFIG_KEYS, process.config_file, &process.gateway.config);
     if (err == NULL)
-        err = apply_log_level(process.pool, process.gateway.config);
+        err = reload_apply_log_level(process.pool, process.gateway.config);
     if (err != NULL)
         status = fail(err, "configuration");
     else

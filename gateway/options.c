@@ -1,5 +1,9 @@
 #include "options.h"
 
+#include "base/observe.h"
+
+#include <stdio.h>
+
 http_limits_t options_http_limits(const config_t *config)
 {
     return (http_limits_t){
@@ -17,10 +21,28 @@ http_limits_t options_http_limits(const config_t *config)
     };
 }
 
-token_options_t options_token(const config_t *config)
+/* PostgREST's way of naming a file in a setting. */
+static str_t value_or_file(pool_t *pool, str_t value)
+{
+    char bytes[65536];
+    if (value.len < 2 || value.base[0] != '@')
+        return value;
+    FILE *file = fopen(pool_cstr(pool, str_slice(value, 1, value.len)), "re");
+    size_t len = file != NULL ? fread(bytes, 1, sizeof(bytes), file) : 0;
+    if (file == NULL) {
+        observe(LOG_ERROR, "secret_file_unreadable", F_STR("path", str_slice(value, 1, value.len)));
+        return STR_NULL;
+    }
+    fclose(file);
+    if (len > 0 && bytes[len - 1] == '\n')
+        len--;
+    return pool_str(pool, str_make(bytes, len));
+}
+
+token_options_t options_token(pool_t *pool, const config_t *config)
 {
     return (token_options_t){
-        .secret = config_str(config, "PGRST_JWT_SECRET"),
+        .secret = value_or_file(pool, config_str(config, "PGRST_JWT_SECRET")),
         .more_keys = config_str(config, "GOTRUE_JWT_KEYS"),
         .is_secret_base64 = config_bool(config, "PGRST_JWT_SECRET_IS_BASE64"),
         .audience = config_str(config, "PGRST_JWT_AUD"),

@@ -10,7 +10,8 @@
 #include "token/token.h"
 
 http_limits_t options_http_limits(const config_t *config);
-token_options_t options_token(const config_t *config);
+/* A secret "@path" is read from that file (without its last line end), in `pool`; unreadable: unset. */
+token_options_t options_token(pool_t *pool, const config_t *config);
 
 /* `name` for logs and metrics; the keys of the connection string and of the pool's size. */
 db_pool_options_t options_db_pool(const config_t *config, const char *name, const char *uri_key,
