@@ -119,7 +119,7 @@ static void collect_tables(rt_batch_t *batch)
     uint32_t last = 0;
     for (size_t i = 0; i < batch->count; i++) {
         uint32_t relid = batch->changes[i].relid;
-        if (relid == last || is_relid_known(batch, relid, i))
+        if (batch->changes[i].op == 'M' || relid == last || is_relid_known(batch, relid, i))
             continue;
         last = relid;
         rt_watch_t *watch = rt_watch_find(batch->rt, relid);

@@ -92,6 +92,7 @@ void rt_channel_destroy(rt_channel_t *channel)
         channel->next->link = channel->link;
     channel->socket->channel_count--;
     rt->channel_count--;
+    rt_messages_watch(rt);
     rt_identity_dispose(&channel->identity);
     buf_dispose(&channel->ids);
     pool_destroy(channel->pool);
@@ -213,6 +214,7 @@ static void link_channel(rt_channel_t *channel)
     socket->channel_count++;
     socket->rt->channel_count++;
     rt_topic_enter(socket->rt, channel);
+    rt_messages_watch(socket->rt);
 }
 
 /* Joined: reply, the end of an earlier instance, then what follows a join. */

@@ -48,10 +48,11 @@ static rt_change_t *copy_rows(rt_feed_t *feed, pool_t *pool, const PGresult *res
     *count = 0;
     for (int i = 0; i < rows; i++) {
         uint32_t relid = (uint32_t)strtoul(PQgetvalue(result, i, COL_RELID), NULL, 10);
-        if (rt_watch_find(feed->rt, relid) == NULL)
+        char op = PQgetvalue(result, i, COL_OP)[0];
+        if (op != 'M' && rt_watch_find(feed->rt, relid) == NULL)
             continue;
         changes[(*count)++] = (rt_change_t){.relid = relid,
-                                            .op = PQgetvalue(result, i, COL_OP)[0],
+                                            .op = op,
                                             .old_row = value_at(pool, result, i, COL_OLD),
                                             .new_row = value_at(pool, result, i, COL_NEW),
                                             .commit_ms = strtoll(PQgetvalue(result, i, COL_MS), NULL, 10)};

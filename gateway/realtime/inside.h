@@ -39,6 +39,8 @@ struct rt {
     rt_feed_t *feed; /* NULL without an internal pool */
     rt_socket_t *sockets;
     size_t socket_count, channel_count;
+    uint32_t messages_root; /* realtime.messages while it is watched; 0: not */
+    db_tx_t *messages_tx;   /* looking for it */
     token_bucket_t joins, events;
     struct rt_batch *batch; /* the one under way */
     rt_changes_t *waiting;  /* until their tables are held and the next read is over */
@@ -180,6 +182,8 @@ void rt_feed_destroy(rt_feed_t *feed);             /* NULL is allowed */
 void rt_feed_want(rt_feed_t *feed, uint32_t root); /* counted */
 void rt_feed_unwant(rt_feed_t *feed, uint32_t root);
 bool rt_feed_holds(const rt_feed_t *feed, uint32_t root);
+/* Watches realtime.messages while there are channels that could hear. */
+void rt_messages_watch(rt_t *rt);
 void rt_feed_nudge(rt_feed_t *feed); /* something is waiting for a read */
 void rt_feed_inspect(const rt_feed_t *feed, buf_t *out);
 

@@ -15,6 +15,9 @@ typedef struct {
 /* To everyone on the topic (NULL: nobody is) but `except`. */
 void rt_broadcast_send(rt_topic_t *topic, const rt_broadcast_t *broadcast, const rt_channel_t *except);
 
+/* A row of realtime.messages, to whom it is meant for. */
+void rt_messages_send(rt_t *rt, str_t row);
+
 /* POST /api/broadcast<path>: answers 202, 401, 403, 404, 415, 422 or 429. */
 void rt_rest_broadcast(rt_t *rt, api_context_t *ctx, str_t path);
 

@@ -193,6 +193,8 @@ static void dispose(void *arg)
     rt_t *rt = arg;
     loop_timer_stop(&rt->janitor);
     rt_batch_abandon(rt);
+    if (rt->messages_tx != NULL)
+        db_tx_cancel(rt->messages_tx);
     rt_feed_destroy(rt->feed);
     size_t at = 0;
     str_t key;

@@ -1,6 +1,7 @@
 /* From judged changes to frames: one message per channel and change, built once for channels that get the
  * same. */
 #include "realtime/batch.h"
+#include "realtime/peers.h"
 
 #include <stdlib.h>
 
@@ -155,7 +156,9 @@ void rt_batch_send(rt_batch_t *batch)
     }
     touched_t *touched = POOL_ARRAY(batch->pool, touched_t, most + 1);
     for (size_t i = 0; i < batch->count; i++) {
-        if (batch->changes[i].op == 'X')
+        if (batch->changes[i].op == 'M')
+            rt_messages_send(batch->rt, batch->changes[i].new_row);
+        else if (batch->changes[i].op == 'X')
             rt_gap(batch->rt, batch->changes[i].relid, STR("A change of this table could not be recorded"));
         else
             send_change(batch, i, touched);

@@ -9,7 +9,7 @@ create table if not exists basalt.outbox (
     ordinal bigint not null,
     id      bigint generated always as identity,
     relid   oid    not null,
-    op      "char" not null, -- I, U, D; X: a change that could not be captured, `new` says why
+    op      "char" not null, -- I, U, D; M: a message to a channel; X: a change that could not be captured, `new` says why
     old     json,
     new     json
 );

@@ -126,7 +126,7 @@ $$;
 
 -- After each row: partitioned and inherited tables, whose transition tables do not tell where a row lives, and tables
 -- with types of unknown manners. A new partition that is written to directly has no feed_before yet, so whether the
--- table is watched is decided again. Arguments as there.
+-- table is watched is decided again. Arguments as there. Rows of realtime.messages are messages to channels (op M).
 create or replace function basalt.feed_row() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -138,6 +138,12 @@ declare
     old_image json;
     new_image json;
 begin
+    if root = 'realtime.messages'::regclass then
+        if tg_op <> 'INSERT' or new.extension <> 'broadcast' then
+            return null;
+        end if;
+        op := 'M';
+    end if;
     if number is null then -- an update that moved a row between partitions, or a new partition
         if not basalt.feed_is_watched(tg_argv[0]::oid, tg_argv[1]::int) then
             return null;

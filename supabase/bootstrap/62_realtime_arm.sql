@@ -29,7 +29,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       join pg_proc o on o.oid = t.typoutput
 $$;
 
--- How a published table has to be captured: 'statement' or 'row' (see feed_row). NULL: not published.
+-- How a published table, or realtime.messages, has to be captured: 'statement' or 'row' (see feed_row). NULL: not at all.
 create or replace function basalt.feed_mode(root oid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select case
@@ -43,11 +43,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
            end
       from pg_class c
      where c.oid = root
-       and exists (select
+       and (c.oid = to_regclass('realtime.messages') or exists (
+                   select
                      from pg_publication_tables p
                      join pg_class m on m.relname = p.tablename and m.relnamespace = p.schemaname::regnamespace
                     where p.pubname = 'supabase_realtime'
-                      and (m.oid = c.oid or pg_partition_root(m.oid) = c.oid))
+                      and (m.oid = c.oid or pg_partition_root(m.oid) = c.oid)))
 $$;
 
 -- Puts the triggers on a published table (by the root of its partition tree) unless they are there. Creating a trigger

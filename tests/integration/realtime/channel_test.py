@@ -423,6 +423,37 @@ def rest_broadcast(gateway):
     private_one.close()
 
 
+def messages_from_sql(gateway):
+    one, two, private_one = Socket(gateway), Socket(gateway, vsn="2.0.0"), Socket(gateway)
+    one.join("sql")
+    two.join("sql")
+    private_one.join("club:a", token=jwt(role="authenticated", club="a"), private=True)
+    until(lambda: sql("select count(*) from basalt.armed where relid = 'realtime.messages'::regclass") == "1")
+    time.sleep(0.3)  # the feed has it one read later; nothing tells so
+    sql("select realtime.send('{\"n\": 1}', 'ev', 'sql', false)")
+    found = one.wait(lambda m: m[3] == "broadcast")
+    COUNT.check(found and found[4]["event"] == "ev" and found[4]["payload"]["n"] == 1 and found[4]["meta"]["id"]
+                == found[4]["payload"]["id"], "realtime.send reaches public channels, with the row's id", str(found))
+    found = two.wait(lambda m: m[0] == "binary")
+    COUNT.check(found and found[1][0] == 4 and b'"n": 1' in found[1], "and 2.0.0 as kind 4", str(found))
+    sql("select realtime.send_binary('\\x00ff', 'raw', 'sql', false)")
+    found = two.wait(lambda m: m[0] == "binary" and m[1].endswith(b"\x00\xff"))
+    COUNT.check(found is not None, "send_binary arrives as bytes")
+    sql("""create function public.tell() returns trigger language plpgsql security definer as
+               $$ begin perform realtime.broadcast_changes('club:a', tg_op, tg_op, tg_table_name, tg_table_schema, new, old);
+                  return null; end $$;
+           create trigger tell after insert on public.unpublished for each row execute function public.tell();
+           insert into public.unpublished values (1)""")
+    found = private_one.wait(lambda m: m[3] == "broadcast")
+    COUNT.check(found and found[4]["event"] == "INSERT" and found[4]["payload"]["record"] == {"id": 1},
+                "broadcast_changes reaches the private channel", str(found))
+    same("a transaction rolled back says nothing", sql("begin; select realtime.send('{}', 'no', 'sql', false); rollback"), "")
+    one.settle(0.3)
+    same("nothing of it arrived", [m[4]["event"] for m in one.inbox if m[3] == "broadcast"], ["ev"])
+    for socket in (one, two, private_one):
+        socket.close()
+
+
 def presence(gateway):
     one, two = Socket(gateway), Socket(gateway, vsn="2.0.0")
     one.join("here", presence={"enabled": True, "key": "a"})
@@ -464,7 +495,8 @@ def main():
     gateway = Gateway()
     try:
         for part in (upgrade, envelope, join_errors, system_errors, values, filters, deletes, policies, bare_errors, tokens,
-                     wildcards, broadcast, private, rest_broadcast, presence):
+                     wildcards, broadcast, private, rest_broadcast, messages_from_sql,
+                     presence):
             part(gateway)
     finally:
         gateway.stop(COUNT)
