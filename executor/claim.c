@@ -150,6 +150,7 @@ static void on_line(void *arg, str_t line)
         str_t event = read_json_str(bell, "event");
         bool is_cancel = str_eq(event, STR("cancel"));
         pthread_mutex_lock(&executor->mutex);
+        executor->stream_heard_us = clock_mono_us();
         if (is_cancel)
             executor->is_renew_due = true;
         pthread_mutex_unlock(&executor->mutex);
@@ -167,7 +168,11 @@ void *stream_thread(void *arg)
         gateway_client_t *client = gateway_client_create(&executor->gateway);
         pool_t *pool = pool_create();
         int64_t started = clock_mono_us();
-        err_t *err = gateway_stream(client, pool, on_line, executor, &executor->is_stopping);
+        err_t *err = gateway_stream(client, pool, on_line, executor, &executor->is_stream_over);
+        pthread_mutex_lock(&executor->mutex);
+        executor->stream_heard_us = 0;
+        executor->is_stream_over = executor->is_stopping;
+        pthread_mutex_unlock(&executor->mutex);
         if (err != NULL && !executor->is_stopping)
             observe(LOG_DEBUG, "stream_lost", F_STR("message", err->message));
         pool_destroy(pool);

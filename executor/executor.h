@@ -25,6 +25,7 @@ typedef struct executor {
     fetch_addr_t device_addresses;
     int jobs_max, poll_ms, lease_seconds;
     volatile bool is_stopping;
+    volatile bool is_stream_over; /* stopping, or the stream has been silent for too long */
 
     pthread_mutex_t mutex; /* everything below */
     pthread_cond_t wake;   /* something to claim, a job ended, or stopping */
@@ -32,6 +33,7 @@ typedef struct executor {
     bool is_renew_due;     /* a job was cancelled: look at once */
     struct job *jobs;      /* running, linked by job->next */
     int job_count;
+    int64_t stream_heard_us;                          /* the stream's last line; 0: no stream */
     int64_t poll_count, jobs_processed, last_poll_ms; /* last_poll_ms: wall clock, 0: never */
     bool is_paused;
     char last_error[256]; /* of polling; empty: none */

@@ -11,7 +11,7 @@
 #include <net/if.h>
 #include <time.h>
 
-enum { HEARTBEAT_US = 15000000, JOBS_MAX = 128, TICK_MS = 200 };
+enum { STREAM_SILENCE_US = 45000000, HEARTBEAT_US = 15000000, JOBS_MAX = 128, TICK_MS = 200 };
 
 typedef struct {
     str_t id, token; /* copies: the job may end meanwhile */
@@ -130,6 +130,11 @@ void *lease_thread(void *arg)
             executor->is_renew_due || now - renew_us >= (int64_t)executor->lease_seconds * 1000000 / 3;
         bool is_over = executor->is_stopping && executor->jobs == NULL;
         executor->is_renew_due = false;
+        /* The gateway speaks each 15 s: after three times as long the connection is dead, whatever TCP
+         * thinks. */
+        bool is_silent =
+            executor->stream_heard_us != 0 && now - executor->stream_heard_us > STREAM_SILENCE_US;
+        executor->is_stream_over = executor->is_stopping || is_silent;
         pthread_mutex_unlock(&executor->mutex);
         if (is_over)
             break;

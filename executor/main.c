@@ -143,7 +143,7 @@ static void stop(executor_t *executor)
 {
     observe(LOG_INFO, "stopping", F_INT("jobs", executor->job_count));
     pthread_mutex_lock(&executor->mutex);
-    executor->is_stopping = true;
+    executor->is_stopping = executor->is_stream_over = true;
     for (job_t *job = executor->jobs; job != NULL; job = job->next)
         job->is_halted = true;
     pthread_cond_broadcast(&executor->wake);
