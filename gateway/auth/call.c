@@ -136,37 +136,42 @@ static err_t *read_bearer(auth_call_t *call, bool takes_apikey)
     return check_times(call);
 }
 
-/* The session that the token names must be there, and be the user's. */
-static err_t *load_session(auth_call_t *call, str_t user_id)
+/* The session that the token names; the null string when it names none. */
+static err_t *read_session_claim(auth_call_t *call, str_t *out)
 {
-    db_rows_t rows;
     str_t id = read_json_str(call->claims, "session_id");
-    if (id.len == 0 || str_eq(id, STR(AUTH_ZERO_UUID)))
-        return NULL;
-    if (!str_is_uuid(id))
+    *out = id.len == 0 || str_eq(id, STR(AUTH_ZERO_UUID)) ? STR_NULL : id;
+    if (!str_is_null(*out) && !str_is_uuid(id))
         return call_error(call, 403, "bad_jwt", "invalid claim: session_id claim must be a UUID");
-    err_t *err =
-        auth_query(&call->scope,
-                   STR("select coalesce(aal::text, 'aal1'), (extract(epoch from created_at) * 1000)::bigint, "
-                       "coalesce(not_after < now(), false) from auth.sessions where id = $1::uuid and "
-                       "($2::uuid is null or user_id = $2::uuid)"),
-                   DB_PARAMS(id, user_id), &rows);
+    return NULL;
+}
+
+static err_t *refuse_session(auth_call_t *call)
+{
+    return call_error(call, 403, "session_not_found", "Session from session_id claim in JWT does not exist");
+}
+
+static err_t *load_user(auth_call_t *call, str_t sub, str_t session_id)
+{
+    auth_session_facts_t session;
+    err_t *err = auth_user_find_in_session(&call->scope, sub, session_id, &call->user, &session);
     if (err != NULL)
         return err;
-    if (rows.row_count == 0)
-        return call_error(call, 403, "session_not_found",
-                          "Session from session_id claim in JWT does not exist");
-    call->session_id = id;
-    call->session_aal = db_value(&rows, 0, 0);
-    if (!str_to_int64(db_value(&rows, 0, 1), &call->session_created_ms))
-        call->session_created_ms = 0;
-    if (str_is_null(user_id) && str_eq(db_value(&rows, 0, 2), STR("t")))
-        return call_error(call, 403, "session_expired", "Session Expired");
+    if (call->user == NULL)
+        return call_error(call, 403, "user_not_found", "User from sub claim in JWT does not exist");
+    if (!str_is_null(session_id) && str_is_null(session.id))
+        return refuse_session(call);
+    if (call->user->is_banned)
+        return call_error(call, 403, "user_banned", "User is banned");
+    call->session_id = session.id;
+    call->session_aal = session.aal;
+    call->session_created_ms = session.created_ms;
     return NULL;
 }
 
 err_t *call_authenticate(auth_call_t *call)
 {
+    str_t session_id = STR_NULL;
     err_t *err = read_bearer(call, false);
     if (err != NULL)
         return err;
@@ -175,33 +180,43 @@ err_t *call_authenticate(auth_call_t *call)
         return call_error(call, 403, "bad_jwt", "invalid claim: missing sub claim");
     if (!str_is_uuid(sub))
         return call_error(call, 400, "bad_jwt", "invalid claim: sub claim must be a UUID");
-    err = auth_begin(&call->scope);
+    err = read_session_claim(call, &session_id);
     if (err == NULL)
-        err = auth_user_find(&call->scope, AUTH_BY_ID, &sub, 1, false, &call->user);
-    if (err == NULL && call->user == NULL)
-        err = call_error(call, 403, "user_not_found", "User from sub claim in JWT does not exist");
+        err = auth_begin(&call->scope);
+    return err != NULL ? err : load_user(call, sub, session_id);
+}
+
+/* An administrator's token with a session needs it alive and within its limits. */
+static err_t *check_admin_session(auth_call_t *call, str_t session_id)
+{
+    db_rows_t rows;
+    err_t *err = auth_begin(&call->scope);
     if (err == NULL)
-        err = load_session(call, call->user->id);
-    if (err == NULL && call->user->is_banned)
-        err = call_error(call, 403, "user_banned", "User is banned");
-    return err;
+        err = auth_query(
+            &call->scope,
+            STR("select coalesce(not_after < now(), false) from auth.sessions where id = $1::uuid"),
+            &session_id, 1, &rows);
+    auth_rollback(&call->scope);
+    if (err != NULL)
+        return err;
+    if (rows.row_count == 0)
+        return refuse_session(call);
+    return str_eq(db_value(&rows, 0, 0), STR("t"))
+               ? call_error(call, 403, "session_expired", "Session Expired")
+               : NULL;
 }
 
 err_t *call_require_admin(auth_call_t *call)
 {
+    str_t session_id = STR_NULL;
     err_t *err = read_bearer(call, true);
     if (err != NULL)
         return err;
     call->admin_role = read_json_str(call->claims, "role");
     if (!is_admin_role(call, call->admin_role))
         return call_error(call, 403, "not_admin", "User not allowed");
-    if (read_json_str(call->claims, "session_id").len == 0)
-        return NULL;
-    err = auth_begin(&call->scope);
-    if (err == NULL)
-        err = load_session(call, STR_NULL);
-    auth_rollback(&call->scope);
-    return err;
+    err = read_session_claim(call, &session_id);
+    return err != NULL || str_is_null(session_id) ? err : check_admin_session(call, session_id);
 }
 
 auth_actor_t call_admin(const auth_call_t *call)

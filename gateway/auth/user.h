@@ -41,6 +41,17 @@ typedef enum {
 err_t *auth_user_find(auth_scope_t *scope, auth_user_by_t by, const str_t *params, size_t count,
                       bool for_update, auth_user_t **out) MUST_CHECK;
 
+/* What a token's session says; `id` is the null string when there is no such session of the user. */
+typedef struct {
+    str_t id, aal;
+    int64_t created_ms;
+} auth_session_facts_t;
+
+/* User and session in one round trip: every request of a signed-in user begins with it. `session_id` may be
+ * null. */
+err_t *auth_user_find_in_session(auth_scope_t *scope, str_t id, str_t session_id, auth_user_t **out,
+                                 auth_session_facts_t *session) MUST_CHECK;
+
 /* The user by id, which must exist (read again after a change). */
 err_t *auth_user_reload(auth_scope_t *scope, auth_user_t **user) MUST_CHECK;
 

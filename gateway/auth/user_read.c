@@ -257,6 +257,31 @@ err_t *auth_user_find(auth_scope_t *scope, auth_user_by_t by, const str_t *param
     return err;
 }
 
+err_t *auth_user_find_in_session(auth_scope_t *scope, str_t id, str_t session_id, auth_user_t **out,
+                                 auth_session_facts_t *session)
+{
+    buf_t sql;
+    db_rows_t rows;
+    *out = NULL;
+    *session = (auth_session_facts_t){0};
+    buf_init(&sql, scope->pool, 4096);
+    buf_append_lit(&sql, "select ");
+    append_columns(&sql, FIELD_COUNT);
+    buf_append_lit(&sql, ", s.id, coalesce(s.aal::text, 'aal1'), " EPOCH_MS(
+                             "s.created_at") " from auth.users u left join auth.sessions s on s.id = "
+                                             "$2::uuid and s.user_id = u.id "
+                                             "where u.id = $1::uuid");
+    err_t *err = auth_query(scope, buf_str(&sql), DB_PARAMS(id, session_id), &rows);
+    if (err != NULL || rows.row_count == 0)
+        return err;
+    *out = read_row(scope->pool, &rows, 0, FIELD_COUNT);
+    session->id = db_value(&rows, 0, FIELD_COUNT);
+    session->aal = db_value(&rows, 0, FIELD_COUNT + 1);
+    if (!str_to_int64(db_value(&rows, 0, FIELD_COUNT + 2), &session->created_ms))
+        session->created_ms = 0;
+    return NULL;
+}
+
 err_t *auth_user_reload(auth_scope_t *scope, auth_user_t **user)
 {
     str_t id = (*user)->id;
