@@ -98,9 +98,10 @@ static bool scan_word(scan_t *scan, word_fn word, const char *label, str_t *out)
     return scan_settle_label(scan, &mark, ok, label);
 }
 
+/* An empty quoted name names nothing: PostgreSQL would refuse it as a mistake in our SQL. */
 bool rest_scan_name(scan_t *scan, str_t *out)
 {
-    return scan_word(scan, scan_identifier, "field name (* or [a..z0..9_$])", out);
+    return scan_word(scan, scan_identifier, "field name (* or [a..z0..9_$])", out) && out->len > 0;
 }
 
 static bool scan_json_key(scan_t *scan, str_t *out)

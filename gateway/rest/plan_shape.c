@@ -90,7 +90,7 @@ static str_t aggregate_name(rest_agg_t agg)
 static str_t path_alias(const plan_field_t *f)
 {
     for (uint32_t i = f->step_count; i-- > 0;)
-        if (!f->steps[i].is_index)
+        if (!f->steps[i].is_index && f->steps[i].operand.len > 0)
             return f->steps[i].operand;
     return f->name;
 }
