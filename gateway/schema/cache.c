@@ -4,6 +4,7 @@
 #include "base/emit.h"
 #include "base/observe.h"
 #include "db/listen.h"
+#include "schema/dump.h"
 #include "schema/load.h"
 
 #include <stdlib.h>
@@ -212,5 +213,7 @@ void schema_cache_inspect(const schema_cache_t *c, buf_t *out)
     emit_kv_bool(&e, "failed", c->has_failed);
     emit_kv_bool(&e, "listening", schema_cache_is_listening(c));
     emit_kv_int(&e, "load_us", c->took_us);
+    if (c->current != NULL)
+        schema_dump(&e, c->current);
     emit_object_end(&e);
 }

@@ -51,7 +51,7 @@ bool schema_cache_is_current(const schema_cache_t *cache);
 /* True while the LISTEN connection is up, or when none is wanted. */
 bool schema_cache_is_listening(const schema_cache_t *cache);
 
-/* {"version":..,"tables":..,"loading":..,...} for admin. */
+/* {"version":..,"tables":..,"loading":..,...} and the snapshot (schema/dump.h), for admin. */
 void schema_cache_inspect(const schema_cache_t *cache, buf_t *out);
 
 #endif

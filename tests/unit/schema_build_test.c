@@ -1,4 +1,6 @@
 /* From catalog rows to the snapshot: relationships, keys of views, overloads, hints. */
+#include "base/read_json.h"
+#include "schema/dump.h"
 #include "schema/hint.h"
 #include "snapshot_fixture.h"
 
@@ -182,6 +184,29 @@ static void test_nearest_name(void **state)
     pool_destroy(pool);
 }
 
+static void test_dump_is_json_with_every_table(void **state)
+{
+    (void)state;
+    pool_t *pool = pool_create();
+    buf_t out;
+    emit_t e;
+    json_t *json = NULL;
+    buf_init(&out, pool, 1024);
+    emit_init(&e, &out);
+    emit_object_begin(&e);
+    schema_dump(&e, snapshot);
+    emit_object_end(&e);
+    assert_null(read_json(pool, buf_str(&out), NULL, &json));
+    json_t *tables = read_json_array(json, "dbTables");
+    assert_int_equal(json_array_size(tables), snapshot->table_count);
+    json_t *clients = json_array_get(tables, 0);
+    assert_str(read_json_str(json_array_get(clients, 0), "qiName"), "clients");
+    json_t *columns = read_json_object(json_array_get(clients, 1), "tableColumns");
+    assert_str(read_json_str(json_object_get(columns, "name"), "colType"), "text");
+    assert_int_equal(json_array_size(read_json_array(json, "dbRelationships")), snapshot->relation_count);
+    pool_destroy(pool);
+}
+
 static void test_snapshot_outlives_its_replacement(void **state)
 {
     (void)state;
@@ -205,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_marked_table_knows_what_each_role_may_read),
         cmocka_unit_test(test_names_of_other_schemas_are_not_found),
         cmocka_unit_test(test_nearest_name),
+        cmocka_unit_test(test_dump_is_json_with_every_table),
         cmocka_unit_test(test_snapshot_outlives_its_replacement),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
