@@ -106,60 +106,6 @@ static err_t *plan_schema_info(rest_plan_t *out)
     return NULL;
 }
 
-/* ---- names that cannot be written ---- */
-
-static bool has_empty_field(const rest_select_t *items, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        bool is_field = items[i].kind == REST_SELECT_FIELD;
-        if ((is_field && items[i].field.name.len == 0) ||
-            (!str_is_null(items[i].alias) && items[i].alias.len == 0) ||
-            (!str_is_null(items[i].cast) && items[i].cast.len == 0) ||
-            has_empty_field(items[i].children, items[i].child_count))
-            return true;
-    }
-    return false;
-}
-
-static bool has_empty_logic(const rest_logic_t *tree)
-{
-    if (tree->is_leaf)
-        return tree->field.name.len == 0;
-    for (uint32_t i = 0; i < tree->child_count; i++)
-        if (has_empty_logic(&tree->children[i]))
-            return true;
-    return false;
-}
-
-static bool has_empty_name(const rest_request_t *r)
-{
-    if (has_empty_field(r->select, r->select_count))
-        return true;
-    for (uint32_t i = 0; i < r->filter_count; i++)
-        if (has_empty_logic(&r->filters[i].tree))
-            return true;
-    for (uint32_t i = 0; i < r->logic_count; i++)
-        if (has_empty_logic(&r->logic[i].tree))
-            return true;
-    for (uint32_t i = 0; i < r->order_count; i++)
-        for (uint32_t k = 0; k < r->orders[i].term_count; k++)
-            if (r->orders[i].terms[k].field.name.len == 0)
-                return true;
-    for (uint32_t i = 0; i < r->on_conflict_count; i++)
-        if (r->on_conflict[i].len == 0)
-            return true;
-    return false;
-}
-
-/* What PostgreSQL says of such a name, without asking it. */
-static err_t *check_names(const planner_t *p)
-{
-    if (!has_empty_name(p->request))
-        return NULL;
-    return err_make(p->pool, 400, ERR_FAMILY_SCHEMA, "42601",
-                    "zero-length delimited identifier at or near \"\"\"\"");
-}
-
 /* ---- the whole ---- */
 
 static void legacy_names(const plan_node_t *node, buf_t *out)
@@ -224,8 +170,6 @@ err_t *rest_plan(const rest_settings_t *settings, pool_t *pool, const rest_reque
     *out = (rest_plan_t){
         .count_cap = -1, .is_role_isolation = true, .snapshot = snapshot, .location_name = request->target};
     err_t *err = plan_action(p, out);
-    if (err == NULL)
-        err = check_names(p);
     if (err != NULL)
         return err;
     out->has_primary_key = p->table != NULL && p->table->primary_key_count > 0;

@@ -102,17 +102,6 @@ static void test_casts_are_types_and_nothing_else(void **state)
                 "SELECT to_json(CAST(\"clients\".\"id\" AS \"null\")) AS \"a\" FROM \"api\".\"clients\"");
 }
 
-static void test_names_that_cannot_be_written_never_reach_the_database(void **state)
-{
-    (void)state;
-    static const char *const QUERIES[] = {"select=\"\"", "select=\"\":id", "order=\"\"", "\"\"=eq.1",
-                                          "or=(\"\".eq.1,id.eq.1)"};
-    for (size_t i = 0; i < sizeof(QUERIES) / sizeof(*QUERIES); i++) {
-        rest_request_t r = plan_request(REST_ACTION_READ, "clients", QUERIES[i]);
-        plan_failed(&r, "42601");
-    }
-}
-
 static void test_embeds(void **state)
 {
     (void)state;
@@ -300,7 +289,6 @@ int main(void)
         cmocka_unit_test(test_json_paths_and_full_text),
         cmocka_unit_test(test_identifiers_are_quoted_wherever_they_stand),
         cmocka_unit_test(test_casts_are_types_and_nothing_else),
-        cmocka_unit_test(test_names_that_cannot_be_written_never_reach_the_database),
         cmocka_unit_test(test_embeds),
         cmocka_unit_test(test_range_is_applied_before_embeds_that_drop_no_row),
         cmocka_unit_test(test_range_stays_outside_when_an_embed_decides_about_rows),
