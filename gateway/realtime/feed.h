@@ -14,7 +14,6 @@
 #include "realtime/inside.h"
 
 enum {
-    FEED_PAGE = 500,           /* rows of one read; a literal of the statement */
     FEED_AWAKE_MS = 5,         /* between reads while there is traffic */
     FEED_EMPTY_READS = 20,     /* in a row before sleep is tried */
     FEED_SAFETY_MS = 1000,     /* between reads while asleep: the holder of the bell may have died */

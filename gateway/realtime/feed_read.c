@@ -11,26 +11,32 @@
 
 #include <stdlib.h>
 
+/* A page ends after 500 rows or about 4 MB (as stored), but has at least one row. */
 static const char READ_SQL[] =
     "with fresh as ("
-    "  select o.*, max(o.id) over (partition by o.xid) as tail"
+    "  select o.*, max(o.id) over (partition by o.xid) as tail,"
+    "         coalesce(pg_column_size(o.old), 0) + coalesce(pg_column_size(o.new), 0) as size"
     "    from (select * from basalt.outbox where xid >= pg_snapshot_xmax($1::pg_snapshot)"
     "          union all"
     "          select * from basalt.outbox where xid = any (array(select pg_snapshot_xip($1::pg_snapshot)))) "
     "o"
     "   where pg_visible_in_snapshot(o.xid, coalesce($2::pg_snapshot, pg_current_snapshot()))), "
-    "page as ("
-    "  select * from fresh where (tail, ordinal, id) > ($3::bigint, $4::bigint, $5::bigint)"
-    "   order by tail, ordinal, id limit 500) "
+    "ahead as ("
+    "  select *, row_number() over place as number, sum(size) over place as so_far, count(*) over () as total"
+    "    from fresh where (tail, ordinal, id) > ($3::bigint, $4::bigint, $5::bigint)"
+    "  window place as (order by tail, ordinal, id)) "
     "select coalesce($2::pg_snapshot, pg_current_snapshot())::text, p.relid, p.op, p.old, p.new, p.tail, "
     "p.ordinal, p.id, "
     "       (extract(epoch from case when current_setting('track_commit_timestamp')::boolean"
     "                                then pg_xact_commit_timestamp(p.xid::xid) else clock_timestamp() end) * "
-    "1000)::bigint "
-    "  from (values (1)) one (x) left join page p on true order by p.tail, p.ordinal, p.id";
+    "1000)::bigint, "
+    "       p.total "
+    "  from (values (1)) one (x)"
+    "  left join ahead p on p.number <= 500 and (p.so_far <= 4000000 or p.number = 1)"
+    " order by p.number";
 static const char PRUNE_SQL[] = "select basalt.feed_prune($1::pg_snapshot)";
 
-enum { COL_SNAPSHOT, COL_RELID, COL_OP, COL_OLD, COL_NEW, COL_TAIL, COL_ORDINAL, COL_ID, COL_MS };
+enum { COL_SNAPSHOT, COL_RELID, COL_OP, COL_OLD, COL_NEW, COL_TAIL, COL_ORDINAL, COL_ID, COL_MS, COL_TOTAL };
 
 static str_t value_at(pool_t *pool, const PGresult *result, int row, int column)
 {
@@ -75,7 +81,7 @@ static void on_delivered(void *arg)
 static void keep_place(rt_feed_t *feed, const PGresult *result, int rows)
 {
     const char *upper = PQgetvalue(result, 0, COL_SNAPSHOT);
-    if (rows < FEED_PAGE) {
+    if (rows == 0 || strtoll(PQgetvalue(result, 0, COL_TOTAL), NULL, 10) <= rows) {
         feed_set_text(&feed->cursor, upper);
         feed_set_text(&feed->upper, NULL);
         return;

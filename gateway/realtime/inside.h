@@ -42,6 +42,10 @@ struct rt {
     uint32_t messages_root; /* realtime.messages while it is watched; 0: not */
     db_tx_t *messages_tx;   /* looking for it */
     token_bucket_t joins, events;
+    char published[33]; /* digest of the publication's list of tables; empty: not known yet */
+    bool is_published_new;
+    int64_t published_checked_at;
+    db_tx_t *published_tx;
     struct rt_batch *batch; /* the one under way */
     rt_changes_t *waiting;  /* until their tables are held and the next read is over */
     loop_timer_t janitor;

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { JANITOR_MS = 1000 };
+enum { JANITOR_MS = 1000, PUBLISHED_SECONDS = 60 };
 
 /* --- the upgrade */
 
@@ -168,11 +168,65 @@ static void tend_channel(rt_channel_t *channel, void *arg)
     rt_channel_expire(channel, *(int64_t *)arg); /* last: it may be gone then */
 }
 
+/* --- the publication: when its tables change, everything is subscribed anew, so that wildcards see new
+ * tables */
+
+static const char PUBLISHED_SQL[] =
+    "select coalesce(md5(string_agg(p.schemaname || '.' || p.tablename, ',' order by p.schemaname, "
+    "p.tablename)), '') "
+    "from pg_catalog.pg_publication_tables p where p.pubname = 'supabase_realtime'";
+
+static void restart_changes(rt_channel_t *channel, void *arg)
+{
+    (void)arg;
+    if (channel->changes != NULL || channel->next_changes != NULL) /* what had failed is not tried again */
+        rt_changes_start(channel);
+}
+
+static void on_published(void *arg, size_t stmt, const str_t *values, size_t count)
+{
+    rt_t *rt = arg;
+    (void)stmt, (void)count;
+    char digest[sizeof(rt->published)] = {0};
+    memcpy(digest, values[0].base, values[0].len < sizeof(digest) ? values[0].len : sizeof(digest) - 1);
+    rt->is_published_new = rt->published[0] != 0 && strcmp(digest, rt->published) != 0;
+    memcpy(rt->published, digest, sizeof(digest));
+}
+
+static void on_published_read(void *arg, const err_t *error)
+{
+    rt_t *rt = arg;
+    rt->published_tx = NULL;
+    if (error == NULL && rt->is_published_new)
+        for_each_channel(rt, restart_changes, NULL);
+    rt->is_published_new = false;
+}
+
+static void check_published(rt_t *rt, int64_t now)
+{
+    static const db_tx_handlers_t handlers = {.on_row = on_published, .on_done = on_published_read};
+    static const db_stmt_t stmt = {.sql = {PUBLISHED_SQL, sizeof(PUBLISHED_SQL) - 1}};
+    if (rt->feed == NULL || rt->published_tx != NULL || rt->channel_count == 0 ||
+        now - rt->published_checked_at < PUBLISHED_SECONDS)
+        return;
+    rt->published_checked_at = now;
+    db_tx_spec_t spec = {.is_read_only = true, .stmts = &stmt, .stmt_count = 1, .timeout_ms = 5000};
+    rt->published_tx = db_tx_submit(rt->gateway->internal_pool, &spec, &handlers, rt);
+}
+
+static void on_schema_changed(void *arg, str_t subject)
+{
+    rt_t *rt = arg;
+    (void)subject;
+    rt->published_checked_at = 0; /* with the next tick of the janitor */
+}
+
 static void on_janitor(void *arg)
 {
     rt_t *rt = arg;
     int64_t now = clock_unix();
     for_each_channel(rt, tend_channel, &now);
+    check_published(rt, now);
     loop_timer_start(rt->gateway->loop, &rt->janitor, JANITOR_MS, on_janitor, rt);
 }
 
@@ -193,6 +247,8 @@ static void dispose(void *arg)
     rt_t *rt = arg;
     loop_timer_stop(&rt->janitor);
     rt_batch_abandon(rt);
+    if (rt->published_tx != NULL)
+        db_tx_cancel(rt->published_tx);
     if (rt->messages_tx != NULL)
         db_tx_cancel(rt->messages_tx);
     rt_feed_destroy(rt->feed);
@@ -228,6 +284,7 @@ void realtime_register(gateway_t *gateway, pool_t *pool)
     api_route_add(gateway, &route);
     api_event_on(gateway, API_EVENT_SESSION_ENDED, on_session_ended, rt);
     api_event_on(gateway, API_EVENT_USER_CHANGED, on_user_changed, rt);
+    api_event_on(gateway, API_EVENT_SCHEMA_CHANGED, on_schema_changed, rt);
     api_inspect_add(gateway, "realtime", inspect, rt);
     loop_timer_start(gateway->loop, &rt->janitor, JANITOR_MS, on_janitor, rt);
     pool_on_dispose(pool, dispose, rt);

@@ -334,6 +334,19 @@ def wildcards(gateway):
     gone.close()
 
 
+def publication_changes(gateway):
+    """A wildcard picks up tables that are published later (the schema reload tells at once, else a minute)."""
+    socket = subscribe(gateway, "later", [{"event": "INSERT", "schema": "public"}], key=SERVICE)
+    time.sleep(2.2)  # the list of tables is known from the first tick on
+    seen = len(socket.inbox)
+    sql("""create table public.newcomer (id int primary key); grant all on public.newcomer to service_role;
+           alter publication supabase_realtime add table public.newcomer""")
+    same("a new table of the publication: subscribed again", socket.system("later", 10, after=seen), READY)
+    sql("insert into newcomer values (1)")
+    same("and seen", [c["data"]["table"] for c in collected(socket, 1)], ["newcomer"])
+    socket.close()
+
+
 def broadcast(gateway):
     sockets = [Socket(gateway, vsn=vsn) for vsn in ("1.0.0", "2.0.0", "2.0.0")]
     for socket in sockets:
@@ -495,7 +508,7 @@ def main():
     gateway = Gateway()
     try:
         for part in (upgrade, envelope, join_errors, system_errors, values, filters, deletes, policies, bare_errors, tokens,
-                     wildcards, broadcast, private, rest_broadcast, messages_from_sql,
+                     wildcards, publication_changes, broadcast, private, rest_broadcast, messages_from_sql,
                      presence):
             part(gateway)
     finally:

@@ -162,6 +162,8 @@ class Socket:
     def _parse_frames(self):
         while len(self.bytes) >= 2:
             opcode, size, at = self.bytes[0] & 15, self.bytes[1] & 127, 2
+            if len(self.bytes) < {126: 4, 127: 10}.get(size, 2):
+                return
             if size == 126:
                 size, at = struct.unpack("!H", self.bytes[2:4])[0], 4
             elif size == 127:
