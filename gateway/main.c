@@ -275,6 +275,7 @@ static void dispose(gateway_t *gateway, pool_t *rooms)
     worker_pool_destroy(gateway->workers);
     worker_pool_destroy(gateway->hash_workers);
     worker_pool_destroy(gateway->net_workers);
+    gateway->workers = gateway->hash_workers = gateway->net_workers = NULL; /* no more submits */
     loop_turn(gateway->loop, 0); /* what the workers finished last is told while the rooms still stand */
     pool_destroy(rooms);
     schema_cache_destroy(gateway->schema);

@@ -107,6 +107,8 @@ void worker_pool_destroy(worker_pool_t *pool)
 bool worker_submit(worker_pool_t *pool, loop_t *loop, void (*run)(void *arg), void (*done)(void *arg),
                    void *arg)
 {
+    if (pool == NULL)
+        return false;
     pthread_mutex_lock(&pool->lock);
     bool has_room = pool->waiting < pool->queue_max && !pool->is_stopping;
     if (has_room) {

@@ -15,7 +15,8 @@ worker_pool_t *worker_pool_create(const char *name, size_t threads, size_t queue
  * owns is lost), joins the threads. */
 void worker_pool_destroy(worker_pool_t *pool);
 
-/* `run(arg)` on a worker, then `done(arg)` on `loop`. False when the queue is full: answer 503. */
+/* `run(arg)` on a worker, then `done(arg)` on `loop`. False when the queue is full: answer 503. Also false
+ * for a NULL pool: the process is ending. */
 bool worker_submit(worker_pool_t *pool, loop_t *loop, void (*run)(void *arg), void (*done)(void *arg),
                    void *arg);
 

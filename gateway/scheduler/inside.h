@@ -29,12 +29,15 @@ typedef struct sched sched_t;
 /* --- our own schedules (schedules.c) --- */
 
 typedef struct {
-    const char *name, *pattern;
-    const char *function; /* row of FN_TABLE, left out when there is none; NULL: sql */
-    const char *body;     /* JSON */
-    const char *sql;      /* run as the internal login, again as long as it changes `batch` rows */
-    const char *needs;    /* SQL: a condition without which `sql` is left out */
-    int64_t batch;        /* 0: once */
+    const char *name;
+    const char *pattern;     /* NULL: pattern_sql */
+    const char *pattern_sql; /* gives it, as the service role; no row or NULL: not scheduled */
+    const char *function;    /* row of FN_TABLE, left out when there is none; NULL: sql */
+    const char *body;        /* JSON */
+    const char *sql;         /* run as `role`, again as long as it changes `batch` rows */
+    const char *role;        /* NULL: the internal login */
+    const char *needs;       /* SQL: a condition without which pattern_sql and sql are left out */
+    int64_t batch;           /* 0: once */
 } schedule_t;
 
 extern const schedule_t SCHEDULES[]; /* ends with name == NULL */
@@ -59,6 +62,8 @@ typedef struct {
 
 typedef struct run run_t;
 void run_start(sched_t *sched, const start_t *start);
+/* The same when the gateway is stopping: only ends the row. */
+void run_refuse(sched_t *sched, const start_t *start);
 /* Closes the connections of all commands; their rows are ended as far as workers still take tasks. */
 void runs_abort(sched_t *sched);
 /* "{1,2}": commands that have no final row yet. */

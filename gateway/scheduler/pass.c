@@ -108,6 +108,8 @@ static void done(void *arg)
     pass_t *pass = arg;
     sched_t *sched = pass->sched;
     sched->is_passing = false;
+    for (size_t i = 0; sched->is_stopping && pass->error == NULL && i < pass->start_count; i++)
+        run_refuse(sched, &pass->starts[i]);
     if (pass->error != NULL)
         on_failed(sched, pass->error);
     else if (!sched->is_stopping)

@@ -20,17 +20,50 @@ static void tell_missed(const schedule_t *schedule, const due_t *due, bool is_ru
             F_CSTR("reason", is_running ? "overrun" : "not_started"));
 }
 
+/* The null string when it is not scheduled. The service role reads what users may set. */
+static err_t *read_pattern(pass_t *pass, const schedule_t *schedule, str_t *pattern)
+{
+    db_rows_t rows = {0};
+    *pattern = str_from_c(schedule->pattern);
+    if (schedule->pattern_sql == NULL)
+        return NULL;
+    str_t needs = pool_printf(pass->pool, "select coalesce(%s, false)", schedule->needs);
+    err_t *err = db_session_query(pass->session, needs, NULL, 0, &rows);
+    if (err != NULL || !str_eq(db_value(&rows, 0, 0), STR("t")))
+        return err;
+    err = db_session_query(pass->session, STR("select set_config('role', 'service_role', true)"), NULL, 0,
+                           NULL);
+    if (err == NULL)
+        err = db_session_query(pass->session, str_from_c(schedule->pattern_sql), NULL, 0, &rows);
+    if (err == NULL && rows.row_count > 0)
+        *pattern = db_value(&rows, 0, 0);
+    if (err == NULL)
+        err = db_session_query(pass->session, STR("select set_config('role', 'none', true)"), NULL, 0, NULL);
+    return err;
+}
+
+/* Switched off, or wrong: when it comes back it starts afresh. */
+static err_t *forget(pass_t *pass, str_t name)
+{
+    return db_session_query(pass->session,
+                            STR("delete from basalt.schedule_state where kind = 'gateway' and name = $1"),
+                            DB_PARAMS(name), NULL);
+}
+
 /* All of ours may run late and twice without harm, so the latest missed occurrence is made up for. */
-static err_t *look_at(pass_t *pass, size_t index, const db_rows_t *rows)
+static err_t *look_at(pass_t *pass, size_t index, str_t pattern, const db_rows_t *rows)
 {
     const schedule_t *schedule = &SCHEDULES[index];
     str_t name = str_from_c(schedule->name);
     due_moment_t moment = {
         .now = pass->now_ms / 1000, .is_running = pass->is_own_running[index], .is_catching_up = true};
     cron_t cron;
-    if (!cron_parse(str_from_c(schedule->pattern), &cron))
-        return err_bug(pass->pool, "a schedule of our own has no valid pattern");
     bool is_known = find_last(rows, name, &moment.last);
+    if (!cron_parse(pattern, &cron)) {
+        if (is_known)
+            observe(LOG_WARN, "schedule_off", F_CSTR("name", schedule->name), F_STR("pattern", pattern));
+        return is_known ? forget(pass, name) : NULL;
+    }
     if (!is_known)
         moment.last = moment.now;
     due_t due = due_judge(&cron, &moment);
@@ -47,8 +80,12 @@ err_t *pass_own(pass_t *pass)
     db_rows_t rows = {0};
     err_t *err = db_session_query(pass->session, str_from_c(STATE_SQL), NULL, 0, &rows);
     for (size_t i = 0; err == NULL && SCHEDULES[i].name != NULL; i++) {
-        if (schedule_is_present(&SCHEDULES[i]))
-            err = look_at(pass, i, &rows);
+        str_t pattern = STR_NULL;
+        if (!schedule_is_present(&SCHEDULES[i]))
+            continue;
+        err = read_pattern(pass, &SCHEDULES[i], &pattern);
+        if (err == NULL)
+            err = look_at(pass, i, pattern, &rows);
     }
     return err;
 }

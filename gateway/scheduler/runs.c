@@ -128,13 +128,10 @@ static str_t build_prologue(pool_t *pool, const start_t *start, int64_t timeout_
     return buf_str(&sql);
 }
 
-void run_start(sched_t *sched, const start_t *start)
+static run_t *create(sched_t *sched, const start_t *start)
 {
-    const config_t *config = sched->gateway->config;
     pool_t *pool = pool_create();
     run_t *run = POOL_NEW(pool, run_t);
-    int64_t timeout_ms = config_int(config, "BASALT_CRON_TIMEOUT");
-    timeout_ms = timeout_ms > INT32_MAX - 2000 ? INT32_MAX - 2000 : timeout_ms;
     *run = (run_t){.next = sched->runs,
                    .sched = sched,
                    .pool = pool,
@@ -143,11 +140,32 @@ void run_start(sched_t *sched, const start_t *start)
                    .started_us = clock_mono_us()};
     sched->runs = run;
     sched->run_count++;
+    return run;
+}
+
+void run_start(sched_t *sched, const start_t *start)
+{
+    const config_t *config = sched->gateway->config;
+    run_t *run = create(sched, start);
+    int64_t timeout_ms = config_int(config, "BASALT_CRON_TIMEOUT");
+    timeout_ms = timeout_ms > INT32_MAX - 2000 ? INT32_MAX - 2000 : timeout_ms;
     db_script_spec_t spec = {.conninfo = config_str(config, "BASALT_INTERNAL_DB_URI"),
-                             .prologue = build_prologue(pool, start, timeout_ms),
+                             .prologue = build_prologue(run->pool, start, timeout_ms),
                              .sql = start->command,
                              .timeout_ms = (int)timeout_ms};
     run->script = db_script_start(sched->gateway->loop, &spec, on_done, run);
+}
+
+static void end_stopped(run_t *run)
+{
+    run->status = STR("failed");
+    run->message = STR("ERROR:  the gateway was stopped; what the command had not committed is undone");
+    submit_write(run);
+}
+
+void run_refuse(sched_t *sched, const start_t *start)
+{
+    end_stopped(create(sched, start));
 }
 
 void runs_abort(sched_t *sched)
@@ -160,9 +178,7 @@ void runs_abort(sched_t *sched)
             continue;
         db_script_abort(run->script);
         run->script = NULL;
-        run->status = STR("failed");
-        run->message = STR("ERROR:  the gateway was stopped; what the command had not committed is undone");
-        submit_write(run);
+        end_stopped(run);
     }
 }
 

@@ -58,7 +58,7 @@ static void inspect_schedules(const sched_t *sched, emit_t *emit)
         const own_t *own = &sched->own[i];
         emit_object_begin(emit);
         emit_kv_string(emit, "name", str_from_c(SCHEDULES[i].name));
-        emit_kv_string(emit, "pattern", str_from_c(SCHEDULES[i].pattern));
+        emit_kv_string(emit, "pattern", str_from_c(SCHEDULES[i].pattern)); /* null: set in the database */
         emit_kv_bool(emit, "is_present", schedule_is_present(&SCHEDULES[i]));
         emit_kv_bool(emit, "is_running", own->is_running);
         emit_kv_int(emit, "last_started_ms", own->last_ms);

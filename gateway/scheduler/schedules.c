@@ -24,6 +24,17 @@ const schedule_t SCHEDULES[] = {
      .function = "cleanup-activity-logs",
      .body = "{}"},
     {.name = "cleanup-old-jobs", .pattern = "30 2 * * *", .function = "cleanup-old-jobs", .body = "{}"},
+    {.name = "cluster-safety-checks",
+     .pattern_sql = "select schedule_cron from public.scheduled_safety_checks where enabled limit 1",
+     .sql = "select public.run_scheduled_cluster_safety_checks()",
+     .role = "service_role",
+     .needs = "to_regclass('public.scheduled_safety_checks') is not null"
+              " and to_regprocedure('public.run_scheduled_cluster_safety_checks()') is not null"},
+    {.name = "maintenance-reminders",
+     .pattern = "*/15 * * * *",
+     .sql = "select public.send_maintenance_reminders()",
+     .role = "service_role",
+     .needs = "to_regprocedure('public.send_maintenance_reminders()') is not null"},
     {.name = "realtime-message-partitions",
      .pattern = "10 */6 * * *",
      .sql = "select realtime.maintain_message_partitions()",
@@ -119,7 +130,11 @@ static err_t *run_round(sql_run_t *run, const schedule_t *schedule, int64_t *cha
         return err;
     str_t needs = pool_printf(run->pool, "select coalesce(%s, false)", schedule->needs);
     err = db_session_query(session, needs, NULL, 0, &rows);
-    if (err == NULL && str_eq(db_value(&rows, 0, 0), STR("t"))) {
+    bool is_needed = err == NULL && str_eq(db_value(&rows, 0, 0), STR("t"));
+    if (is_needed && schedule->role != NULL)
+        err = db_session_query(session, STR("select set_config('role', $1, true)"),
+                               DB_PARAMS(str_from_c(schedule->role)), NULL);
+    if (is_needed && err == NULL) {
         err = db_session_query(session, str_from_c(schedule->sql), &run->keep_ms, schedule->batch > 0 ? 1 : 0,
                                &rows);
         *changed = rows.affected;
