@@ -26,6 +26,8 @@
 #include <unistd.h>
 
 #define BASALT_VERSION "0.1.0"
+#define MAIL_WORKERS 4
+#define MAILS_WAITING_MAX 200
 
 typedef struct {
     gateway_t gateway;
@@ -123,6 +125,7 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     gateway->workers = worker_pool_create("task", (size_t)config_int(config, "BASALT_WORKERS"), 0);
     gateway->hash_workers =
         worker_pool_create("hash", (size_t)config_int(config, "BASALT_HASH_WORKERS"), 200);
+    gateway->mail_workers = worker_pool_create("mail", MAIL_WORKERS, MAILS_WAITING_MAX);
     gateway->net_workers = worker_pool_create("net", (size_t)config_int(config, "BASALT_NET_WORKERS"), 0);
     gateway->server = http_server_create(gateway->loop, &limits);
     gateway->request_pool = db_pool_create(gateway->loop, &request);
@@ -274,6 +277,7 @@ static void dispose(gateway_t *gateway, pool_t *rooms)
     http_server_destroy(gateway->server);
     worker_pool_destroy(gateway->workers);
     worker_pool_destroy(gateway->hash_workers);
+    worker_pool_destroy(gateway->mail_workers);
     worker_pool_destroy(gateway->net_workers);
     gateway->workers = gateway->hash_workers = gateway->net_workers = NULL; /* no more submits */
     loop_turn(gateway->loop, 0); /* what the workers finished last is told while the rooms still stand */

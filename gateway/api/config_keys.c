@@ -143,6 +143,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"GOTRUE_RATE_LIMIT_OTP", CONFIG_INT, "30", false, true, "Code requests per five minutes"},
     {"GOTRUE_RATE_LIMIT_VERIFY", CONFIG_INT, "30", false, true, "Verifications per five minutes"},
     {"GOTRUE_RATE_LIMIT_TOKEN_REFRESH", CONFIG_INT, "150", false, true, "Token requests per five minutes"},
+    {"BASALT_AUTH_CLEANUP_INTERVAL", CONFIG_DURATION_MS, "10m", false, true, "Time between removals of spent refresh tokens, ended sessions and forgotten flows"},
     {"GOTRUE_AUDIT_LOG_DISABLE_POSTGRES", CONFIG_BOOL, "false", false, true, "No rows in auth.audit_log_entries"},
     /* Realtime */
     {"BASALT_REALTIME_MAX_SOCKETS", CONFIG_INT, "10000", false, true, "Websockets"},

@@ -21,6 +21,7 @@ typedef struct gateway {
     http_server_t *server;
     worker_pool_t *workers;           /* sequential handlers: auth, functions, storage */
     worker_pool_t *hash_workers;      /* bcrypt only: few threads, short queue */
+    worker_pool_t *mail_workers;      /* requests that may wait for a mail server */
     worker_pool_t *net_workers;       /* requests of net.http_post: they may call functions, so not `workers` */
     db_pool_t *request_pool;          /* login authenticator: REST */
     db_pool_t *internal_pool;         /* login basalt_internal: feed, scheduler; NULL on a bare database */

@@ -2,6 +2,7 @@
 
 #include "api/respond.h"
 #include "api/route.h"
+#include "auth/cleanup.h"
 #include "auth/endpoints.h"
 #include "auth/limits.h"
 #include "auth/signup.h"
@@ -14,8 +15,6 @@
 /* Some four seconds of hashing on two threads: who would wait longer is better told to come back. */
 #define HASHES_WAITING_MAX 128
 #define HASHING_NICENESS 8
-#define MAIL_WORKERS 4
-#define MAILS_WAITING_MAX 200
 
 #define ANY "*" /* every method */
 
@@ -78,7 +77,6 @@ typedef struct {
 
 struct room {
     auth_t auth;
-    worker_pool_t *mail_workers;
     job_t jobs[ENDPOINT_COUNT];
 };
 
@@ -230,7 +228,7 @@ static bool may_mail(const api_context_t *ctx, const auth_endpoint_t *endpoint)
            str_find(http_body(ctx->request), STR("\"email\""), 0) != SIZE_MAX;
 }
 
-static void submit(struct room *room, api_context_t *ctx, const job_t *job)
+static void submit(api_context_t *ctx, const job_t *job)
 {
     bool hashes = needs_hashing(ctx, job->endpoint), mails = may_mail(ctx, job->endpoint);
     if (hashes && !mails && worker_waiting(ctx->gateway->hash_workers) >= HASHES_WAITING_MAX) {
@@ -239,7 +237,7 @@ static void submit(struct room *room, api_context_t *ctx, const job_t *job)
         api_respond_error(ctx, err);
         return;
     }
-    worker_pool_t *workers = mails    ? room->mail_workers
+    worker_pool_t *workers = mails    ? ctx->gateway->mail_workers
                              : hashes ? ctx->gateway->hash_workers
                                       : ctx->gateway->workers;
     api_task_submit(ctx, workers, NULL, hashes ? run_hashing_task : run_task, (void *)job);
@@ -260,12 +258,7 @@ static void on_request(void *arg, api_context_t *ctx)
                                           "Request body too large (max %d bytes)", BODY_MAX));
         return;
     }
-    submit(room, ctx, job);
-}
-
-static void dispose_workers(void *workers)
-{
-    worker_pool_destroy(workers);
+    submit(ctx, job);
 }
 
 static void dispose_limits(void *limits)
@@ -278,8 +271,6 @@ void auth_register(gateway_t *gateway, pool_t *process_pool)
     struct room *room = POOL_NEW(process_pool, struct room);
     room->auth = (auth_t){.gateway = gateway, .limits = auth_limits_create()};
     pool_on_dispose(process_pool, dispose_limits, room->auth.limits);
-    room->mail_workers = worker_pool_create("mail", MAIL_WORKERS, MAILS_WAITING_MAX);
-    pool_on_dispose(process_pool, dispose_workers, room->mail_workers);
     for (size_t i = 0; i < ENDPOINT_COUNT; i++)
         room->jobs[i] = (job_t){.auth = &room->auth, .endpoint = &ENDPOINTS[i]};
     api_route_add(
@@ -289,4 +280,5 @@ void auth_register(gateway_t *gateway, pool_t *process_pool)
                        .handler = on_request,
                        .arg = room,
                        .cors_expose = "x-total-count, link, x-supabase-api-version, x-sb-error-code"});
+    auth_cleanup_start(gateway, process_pool);
 }

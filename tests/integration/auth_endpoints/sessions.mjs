@@ -1,6 +1,6 @@
 // Refresh families and sign-out.
 import assert from 'node:assert/strict';
-import { claimsOf, run, sql } from './lib.mjs';
+import { Gateway, claimsOf, run, sql } from './lib.mjs';
 
 export async function refresh_rotates_within_the_session({ open }) {
   const first = await open.account('rotate@example.com');
@@ -107,4 +107,31 @@ export async function sign_out_has_three_scopes({ open }) {
   await open.post('/logout', undefined, { token: tokens[1].access_token });
   assert.equal(await alive(1), false);
   assert.equal((await open.refresh(tokens[1].refresh_token)).json.error_code, 'refresh_token_not_found');
+}
+
+export async function what_nobody_can_use_any_more_is_removed({ open }) {
+  const first = await open.account('clean@example.com');
+  const second = (await open.refresh(first.refresh_token)).json;
+  const third = (await open.refresh(second.refresh_token)).json;
+  const other = (await open.signIn('clean@example.com', 'secret1')).json;
+  await open.post('/factors', { friendly_name: 'half', factor_type: 'totp' }, { token: third.access_token });
+  const mine = `user_id = '${first.user.id}'`;
+  run(`update auth.refresh_tokens set updated_at = now() - interval '2 days' where ${mine};
+    update auth.sessions set not_after = now() - interval '2 days' where id = '${claimsOf(other.access_token).session_id}';
+    update auth.mfa_factors set created_at = now() - interval '2 days' where ${mine};
+    insert into auth.flow_state (id, user_id, provider_type, authentication_method, created_at)
+      values (gen_random_uuid(), '${first.user.id}', 'email', 'recovery', now() - interval '2 days')`);
+  const cleaner = await Gateway.start({ BASALT_AUTH_CLEANUP_INTERVAL: '1s' });
+  try {
+    for (let i = 0; i < 40 && sql(`select from auth.mfa_factors where ${mine}`).length > 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 200));
+  } finally {
+    await cleaner.stop();
+  }
+  assert.deepEqual(sql(`select token from auth.refresh_tokens where ${mine} order by id`).map((row) => row.token),
+    [second.refresh_token, third.refresh_token], 'the parent of the active token stays');
+  assert.equal(sql(`select from auth.sessions where ${mine}`).length, 1);
+  assert.equal(sql(`select from auth.flow_state where ${mine}`).length, 0);
+  assert.equal(sql(`select from auth.mfa_factors where ${mine}`).length, 0);
+  assert.equal((await open.refresh(second.refresh_token)).json.refresh_token, third.refresh_token);
 }
