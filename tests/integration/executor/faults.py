@@ -1,7 +1,9 @@
 """Devices that misbehave: each fault ends in a failed job that says what happened and where, or is got over."""
+import os
+import subprocess
 import time
 
-from harness import PASSWORD, Count, Stand, scenario, sql, until
+from harness import PASSWORD, Count, Stand, free_port, scenario, sql, until
 
 count = Count()
 stand = Stand(servers=16)
@@ -151,6 +153,25 @@ def checked_certificate():
     strict.wait(30)
 
 
+def gateway_behind_tls():
+    port = free_port()
+    certificate, key = (os.path.join(stand.directory, "gateway" + end) for end in (".crt", ".key"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+                    "-subj", "/CN=gateway", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    stand.spawn_gateway(port, BASALT_TLS_CERT=certificate, BASALT_TLS_KEY=key)
+    address = "https://127.0.0.1:%d" % port
+    distrustful = stand.executor(SUPABASE_URL=address)
+    until("a refused poll", 20, lambda: "certificate" in str((stand.call("GET", distrustful.api + "/api/status")[1] or {}).get(
+        "polling", {}).get("last_poll_error")).lower())
+    distrustful.terminate()
+    distrustful.wait(30)
+    trusting = stand.executor(SUPABASE_URL=address, BASALT_CA_FILE=certificate)
+    job = stand.run_job("pdu_discover")
+    count.check(job["details"]["error"] == "Unsupported job type: pdu_discover", "over TLS with the private authority jobs are taken")
+    trusting.terminate()
+    trusting.wait(30)
+
+
 def local_targets_need_a_setting():
     closed = stand.executor(BASALT_ALLOW_LOCAL_TARGETS="false")
     server = sql("select id from servers where requires_legacy_ssl is not true limit 1")[0]["id"]
@@ -162,7 +183,8 @@ def local_targets_need_a_setting():
 
 for test in (refused, wrong_password_is_tried_once, unavailable, unavailable_for_a_moment, stalled, dropped, cut, garbage,
              wrong_shape, huge, deep, part_missing, no_free_session, endless_pages, session_lost_in_the_middle, old_controller,
-             checked_certificate, local_targets_need_a_setting):
+             checked_certificate,
+             gateway_behind_tls, local_targets_need_a_setting):
     scenario(count, test.__name__, test)
 count.check(PASSWORD not in str(sql("select * from idrac_commands")), "no password in the activity log")
 stand.finish(count)

@@ -98,14 +98,16 @@ class Stand:
         return process
 
     def start_gateway(self):
-        base = os.environ["DATABASE_URL"]
-        at = base.rsplit("@", 1)[1]
-        self.gateway = self.spawn("gateway", [os.path.join(build_dir(), "bin", "basalt-gateway")], {
+        self.gateway = self.spawn_gateway(self.port)
+        until("the gateway", 30, lambda: self.get("/rest/v1/servers?select=id&limit=1")[0] == 200)
+
+    def spawn_gateway(self, port, **env):
+        at = os.environ["DATABASE_URL"].rsplit("@", 1)[1]
+        return self.spawn("gateway", [os.path.join(build_dir(), "bin", "basalt-gateway")], dict({
             "PGRST_DB_URI": "postgresql://authenticator:authenticator@" + at, "PGRST_DB_ANON_ROLE": "anon",
             "BASALT_INTERNAL_DB_URI": "postgresql://basalt_internal:internal@" + at, "PGRST_DB_SCHEMAS": "public",
-            "PGRST_JWT_SECRET": SECRET, "BASALT_LISTEN": "127.0.0.1:%d" % self.port,
-            "BASALT_LOG_LEVEL": "debug"})
-        until("the gateway", 30, lambda: self.get("/rest/v1/servers?select=id&limit=1")[0] == 200)
+            "PGRST_JWT_SECRET": SECRET, "BASALT_LISTEN": "127.0.0.1:%d" % port,
+            "BASALT_LOG_LEVEL": "debug"}, **env))
 
     def start_simulator(self, count, options):
         ports = [free_port() for _ in range(count + 1)]
@@ -235,4 +237,4 @@ def scenario(count, name, function):
         count.check(False, name, "%s: %s" % (type(problem).__name__, problem))
 
 
-__all__ = ["Count", "FINAL", "PASSWORD", "Stand", "scenario", "sql", "until"]
+__all__ = ["Count", "FINAL", "PASSWORD", "Stand", "free_port", "scenario", "sql", "until"]
