@@ -9,9 +9,9 @@
 #define SLOT_COUNT 2048 /* power of two, twice the bound */
 #define BUCKET_COUNT 16
 
-typedef enum { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM } metric_type_t;
+typedef enum { METRIC_COUNTER, METRIC_GAUGE, METRIC_GAUGE_US, METRIC_HISTOGRAM } metric_type_t;
 
-static const char *const TYPE_NAMES[] = {"counter", "gauge", "histogram"};
+static const char *const TYPE_NAMES[] = {"counter", "gauge", "gauge", "histogram"};
 static const int64_t BUCKET_US[BUCKET_COUNT] = {100,     250,     500,     1000,    2500,   5000,
                                                 10000,   25000,   50000,   100000,  250000, 500000,
                                                 1000000, 2500000, 5000000, 10000000};
@@ -90,6 +90,11 @@ metric_t *metric_gauge(const char *name, const char *help, const char *labels)
     return find_or_create(METRIC_GAUGE, name, help, labels);
 }
 
+metric_t *metric_gauge_us(const char *name, const char *help, const char *labels)
+{
+    return find_or_create(METRIC_GAUGE_US, name, help, labels);
+}
+
 metric_t *metric_histogram_us(const char *name, const char *help, const char *labels)
 {
     return find_or_create(METRIC_HISTOGRAM, name, help, labels);
@@ -166,6 +171,10 @@ void metrics_write(buf_t *out)
                        TYPE_NAMES[metric->type]);
         if (metric->type == METRIC_HISTOGRAM)
             write_histogram(out, metric);
+        else if (metric->type == METRIC_GAUGE_US)
+            buf_printf(out, "%s%s%s%s %.6f\n", metric->name, metric->labels[0] != '\0' ? "{" : "",
+                       metric->labels, metric->labels[0] != '\0' ? "}" : "",
+                       (double)metric_value(metric) / 1e6);
         else if (metric->labels[0] != '\0')
             buf_printf(out, "%s{%s} %" PRId64 "\n", metric->name, metric->labels, metric_value(metric));
         else

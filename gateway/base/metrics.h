@@ -10,6 +10,8 @@ typedef struct metric metric_t;
  * Returns NULL only when the registry's bound (1,024 series) is reached. */
 metric_t *metric_counter(const char *name, const char *help, const char *labels);
 metric_t *metric_gauge(const char *name, const char *help, const char *labels);
+/* Set in microseconds, printed in seconds. */
+metric_t *metric_gauge_us(const char *name, const char *help, const char *labels);
 /* Buckets fixed: 0.1 ms to 10 s; observe in microseconds. */
 metric_t *metric_histogram_us(const char *name, const char *help, const char *labels);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/emit.h"
+#include "base/metrics.h"
 #include "base/observe.h"
 #include "db/listen.h"
 #include "schema/dump.h"
@@ -33,11 +34,24 @@ struct schema_cache {
 
 static void start_load(void *arg);
 
+/* Under the peer's names. */
+static void count_load(bool has_worked, int64_t took_us)
+{
+    static const char NAME[] = "pgrst_schema_cache_loads_total";
+    static const char HELP[] = "The total number of times the schema cache was loaded";
+    metric_add(metric_counter(NAME, HELP, has_worked ? "status=\"SUCCESS\"" : "status=\"FAIL\""), 1);
+    if (has_worked)
+        metric_set(metric_gauge_us("pgrst_schema_cache_query_time_seconds",
+                                   "The query time in seconds of the last schema cache load", ""),
+                   took_us);
+}
+
 static void on_loaded(void *arg, schema_snapshot_t *snapshot, const err_t *error)
 {
     schema_cache_t *c = arg;
     c->load = NULL;
     c->took_us = clock_mono_us() - c->started_us;
+    count_load(snapshot != NULL, c->took_us);
     if (snapshot == NULL) {
         c->has_failed = true;
         observe(LOG_ERROR, "schema_load_failed", F_STR("code", error->code), F_STR("message", error->message),
