@@ -72,5 +72,7 @@ void fn_delete_user(api_task_t *task);
 void fn_network_diagnostics(api_task_t *task);
 void fn_send_notification(api_task_t *task);
 void fn_send_teams_notification(api_task_t *task);
+void fn_openmanage_sync(api_task_t *task);
+void fn_vcenter_sync(api_task_t *task);
 
 #endif

@@ -33,6 +33,10 @@ const fn_entry_t FN_TABLE[] = {
      "Sends a notification by mail and Teams (executor signature, service role, admin or operator)"},
     {"send-teams-notification", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 60000,
      fn_send_teams_notification, "Tests the Teams channel"},
+    {"openmanage-sync", "POST", FN_AUTH_OWN, NULL, NULL, 8192 * KIB, 120000, fn_openmanage_sync,
+     "Takes an OpenManage inventory (API token, admin or operator); without a body queues a job that fetches one"},
+    {"vcenter-sync", "POST", FN_AUTH_OWN, NULL, NULL, 8192 * KIB, 120000, fn_vcenter_sync,
+     "Takes a vCenter's hosts (executor signature, service role, admin or operator)"},
     {NULL, NULL, FN_AUTH_NONE, NULL, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */
