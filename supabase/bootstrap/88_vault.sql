@@ -27,7 +27,7 @@ create table if not exists basalt.vault_key (
 );
 insert into basalt.vault_key (key) values (extensions.gen_random_bytes(32)) on conflict do nothing;
 revoke all on basalt.vault_key from public;
-grant usage on schema basalt to supabase_admin;
+grant usage on schema basalt, extensions to supabase_admin;
 grant select on basalt.vault_key to supabase_admin;
 alter table basalt.vault_key owner to basalt_internal;
 
