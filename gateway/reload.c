@@ -229,7 +229,7 @@ static const char SETTINGS_SQL[] =
     "           substr(s.setting, strpos(s.setting, '=') + 1) as value, r.setdatabase <> 0 as is_here, 0 as "
     "rank"
     "      from pg_catalog.pg_db_role_setting r, unnest(r.setconfig) as s (setting)"
-    "     where r.setrole = current_user::regrole and s.setting like 'pgrst.%'"
+    "     where r.setrole = pg_catalog.quote_ident(current_user)::regrole and s.setting like 'pgrst.%'"
     "       and r.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = "
     "current_database()))"
     "    union all"

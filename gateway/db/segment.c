@@ -23,23 +23,46 @@ static step_t *add_step(segment_t *segment, step_kind_t kind, uint32_t stmt, stm
     return step;
 }
 
-/* libpq wants zero-terminated values: pointers and bytes in one scratch buffer. */
-static const char *const *bind_values(buf_t *scratch, const str_t *params, size_t count)
+/* Large texts go as they lie: their binary form is the text itself, and libpq takes its length from us. */
+#define DIRECT_BYTES 16384
+#define OID_TEXT 25
+#define OID_JSON 114
+
+static bool is_direct(const db_stmt_t *stmt, size_t i)
 {
-    size_t size = count * sizeof(char *);
+    return stmt->params[i].len >= DIRECT_BYTES && stmt->types != NULL &&
+           (stmt->types[i] == OID_TEXT || stmt->types[i] == OID_JSON);
+}
+
+typedef struct {
+    const char **values;
+    int *lengths, *formats; /* 1: binary */
+} binding_t;
+
+/* libpq wants zero-terminated values: pointers, lengths, formats and bytes in one scratch buffer. */
+static binding_t bind_values(buf_t *scratch, const db_stmt_t *stmt)
+{
+    size_t count = stmt->param_count, size = count * (sizeof(char *) + 2 * sizeof(int));
     for (size_t i = 0; i < count; i++)
-        size += params[i].len + 1;
+        size += is_direct(stmt, i) ? 0 : stmt->params[i].len + 1;
     buf_clear(scratch);
-    const char **values = (const char **)(void *)buf_reserve(scratch, size + 1);
-    char *bytes = (char *)(values + count);
+    binding_t out = {.values = (const char **)(void *)buf_reserve(scratch, size + 1)};
+    out.lengths = (int *)(void *)(out.values + count);
+    out.formats = out.lengths + count;
+    char *bytes = (char *)(out.formats + count);
     for (size_t i = 0; i < count; i++) {
-        values[i] = str_is_null(params[i]) ? NULL : bytes;
-        if (params[i].len > 0)
-            memcpy(bytes, params[i].base, params[i].len);
-        bytes[params[i].len] = '\0';
-        bytes += params[i].len + 1;
+        str_t value = stmt->params[i];
+        out.lengths[i] = (int)value.len;
+        out.formats[i] = is_direct(stmt, i);
+        out.values[i] = str_is_null(value) ? NULL : out.formats[i] ? value.base : bytes;
+        if (out.formats[i])
+            continue;
+        if (value.len > 0)
+            memcpy(bytes, value.base, value.len);
+        bytes[value.len] = '\0';
+        bytes += value.len + 1;
     }
-    return values;
+    return out;
 }
 
 static const char *c_text(buf_t *scratch, str_t text)
@@ -73,17 +96,20 @@ static bool send_stmt(conn_t *conn, segment_t *segment, step_kind_t kind, uint32
 {
     db_pool_t *pool = conn->pool;
     int count = (int)stmt->param_count;
+    for (int i = 0; i < count; i++) /* libpq's own buffer grew with it and never shrinks */
+        conn->is_bloated = conn->is_bloated || stmt->params[i].len > BLOAT_BYTES;
     if (stmt->is_unprepared || !pool->options.is_prepared) {
         add_step(segment, kind, index, NULL);
-        return PQsendQueryParams(conn->pg, c_text(&pool->text, stmt->sql), count, stmt->types,
-                                 bind_values(&pool->values, stmt->params, stmt->param_count), NULL, NULL, 0);
+        binding_t bound = bind_values(&pool->values, stmt);
+        return PQsendQueryParams(conn->pg, c_text(&pool->text, stmt->sql), count, stmt->types, bound.values,
+                                 bound.lengths, bound.formats, 0);
     }
     stmt_entry_t *entry = take_entry(conn, segment, stmt, role, path);
     if (entry == NULL)
         return false;
     add_step(segment, kind, index, entry);
-    return PQsendQueryPrepared(conn->pg, entry->name, count,
-                               bind_values(&pool->values, stmt->params, stmt->param_count), NULL, NULL, 0);
+    binding_t bound = bind_values(&pool->values, stmt);
+    return PQsendQueryPrepared(conn->pg, entry->name, count, bound.values, bound.lengths, bound.formats, 0);
 }
 
 static bool send_plain(conn_t *conn, segment_t *segment, const char *sql, bool is_prepared)
