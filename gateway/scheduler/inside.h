@@ -36,14 +36,14 @@ typedef struct {
     const char *body;        /* JSON */
     const char *sql;         /* run as `role`, again as long as it changes `batch` rows */
     const char *role;        /* NULL: the internal login */
-    const char *needs;       /* SQL: a condition without which pattern_sql and sql are left out */
+    const char *needs;       /* SQL: a condition without which it is not scheduled, or NULL */
     int64_t batch;           /* 0: once */
 } schedule_t;
 
 extern const schedule_t SCHEDULES[]; /* ends with name == NULL */
 
 typedef struct {
-    bool is_running;
+    bool is_running, is_scheduled;
     int64_t last_ms; /* wall time of the last start; 0: none yet */
     int last_status; /* HTTP status of the function; 200 or 500 for SQL */
 } own_t;
@@ -85,7 +85,7 @@ typedef struct {
     bool has_cron, has_net;
     start_t *starts;
     size_t start_count;
-    bool is_own_due[SCHED_OWN_MAX];
+    bool is_own_scheduled[SCHED_OWN_MAX], is_own_due[SCHED_OWN_MAX];
 } pass_t;
 
 void pass_want(sched_t *sched);

@@ -111,19 +111,23 @@ static void on_notify(void *arg, bool is_own)
         leader->handlers.on_bell(leader->arg);
 }
 
+str_t leader_conninfo(const config_t *config)
+{
+    bool is_direct = config_is_set(config, "BASALT_DIRECT_DB_URI");
+    return config_str(config, is_direct ? "BASALT_DIRECT_DB_URI" : "BASALT_INTERNAL_DB_URI");
+}
+
 leader_t *leader_create(gateway_t *gateway, const leader_handlers_t *handlers, void *arg)
 {
     static const db_dedicated_handlers_t conn_handlers = {
         .on_up = on_up, .on_lost = on_conn_lost, .on_notify = on_notify};
-    bool is_direct = config_is_set(gateway->config, "BASALT_DIRECT_DB_URI");
-    const char *key = is_direct ? "BASALT_DIRECT_DB_URI" : "BASALT_INTERNAL_DB_URI";
     leader_t *leader = calloc(1, sizeof(*leader));
     if (leader == NULL)
         abort();
     leader->loop = gateway->loop;
     leader->handlers = *handlers;
     leader->arg = arg;
-    leader->conn = db_dedicated_create(gateway->loop, config_str(gateway->config, key), TIMEOUT_MS,
+    leader->conn = db_dedicated_create(gateway->loop, leader_conninfo(gateway->config), TIMEOUT_MS,
                                        &conn_handlers, leader);
     return leader;
 }

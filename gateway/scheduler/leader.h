@@ -13,6 +13,9 @@ typedef struct {
     void (*on_bell)(void *arg); /* basalt_cron or basalt_net rang; while leading only */
 } leader_handlers_t;
 
+/* Where session state lasts: the connection past a pooler when there is one, else the internal login's. */
+str_t leader_conninfo(const config_t *config);
+
 /* Tries for the lock every two seconds. A leader that dies frees it with its connection; the server notices a
  * dead host within about ten seconds. */
 leader_t *leader_create(gateway_t *gateway, const leader_handlers_t *handlers, void *arg);

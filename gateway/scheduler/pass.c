@@ -94,6 +94,7 @@ static void apply(sched_t *sched, const pass_t *pass)
     for (size_t i = 0; i < pass->start_count; i++)
         run_start(sched, &pass->starts[i]);
     for (size_t i = 0; SCHEDULES[i].name != NULL; i++) {
+        sched->own[i].is_scheduled = pass->is_own_scheduled[i];
         if (pass->is_own_due[i])
             schedule_start(sched, i);
     }

@@ -20,6 +20,17 @@ static void tell_missed(const schedule_t *schedule, const due_t *due, bool is_ru
             F_CSTR("reason", is_running ? "overrun" : "not_started"));
 }
 
+/* One column for each schedule: whether what it needs is there. */
+static err_t *read_needs(pass_t *pass, db_rows_t *rows)
+{
+    buf_t sql;
+    buf_init(&sql, pass->pool, 1024);
+    buf_append_lit(&sql, "select true");
+    for (size_t i = 0; SCHEDULES[i].name != NULL; i++)
+        buf_printf(&sql, ", coalesce(%s, false)", SCHEDULES[i].needs != NULL ? SCHEDULES[i].needs : "true");
+    return db_session_query(pass->session, buf_str(&sql), NULL, 0, rows);
+}
+
 /* The null string when it is not scheduled. The service role reads what users may set. */
 static err_t *read_pattern(pass_t *pass, const schedule_t *schedule, str_t *pattern)
 {
@@ -27,12 +38,8 @@ static err_t *read_pattern(pass_t *pass, const schedule_t *schedule, str_t *patt
     *pattern = str_from_c(schedule->pattern);
     if (schedule->pattern_sql == NULL)
         return NULL;
-    str_t needs = pool_printf(pass->pool, "select coalesce(%s, false)", schedule->needs);
-    err_t *err = db_session_query(pass->session, needs, NULL, 0, &rows);
-    if (err != NULL || !str_eq(db_value(&rows, 0, 0), STR("t")))
-        return err;
-    err = db_session_query(pass->session, STR("select set_config('role', 'service_role', true)"), NULL, 0,
-                           NULL);
+    err_t *err = db_session_query(pass->session, STR("select set_config('role', 'service_role', true)"), NULL,
+                                  0, NULL);
     if (err == NULL)
         err = db_session_query(pass->session, str_from_c(schedule->pattern_sql), NULL, 0, &rows);
     if (err == NULL && rows.row_count > 0)
@@ -59,6 +66,7 @@ static err_t *look_at(pass_t *pass, size_t index, str_t pattern, const db_rows_t
         .now = pass->now_ms / 1000, .is_running = pass->is_own_running[index], .is_catching_up = true};
     cron_t cron;
     bool is_known = find_last(rows, name, &moment.last);
+    pass->is_own_scheduled[index] = !str_is_null(pattern);
     if (!cron_parse(pattern, &cron)) {
         if (is_known)
             observe(LOG_WARN, "schedule_off", F_CSTR("name", schedule->name), F_STR("pattern", pattern));
@@ -77,13 +85,14 @@ static err_t *look_at(pass_t *pass, size_t index, str_t pattern, const db_rows_t
 
 err_t *pass_own(pass_t *pass)
 {
-    db_rows_t rows = {0};
+    db_rows_t rows = {0}, needs = {0};
     err_t *err = db_session_query(pass->session, str_from_c(STATE_SQL), NULL, 0, &rows);
+    if (err == NULL)
+        err = read_needs(pass, &needs);
     for (size_t i = 0; err == NULL && SCHEDULES[i].name != NULL; i++) {
         str_t pattern = STR_NULL;
-        if (!schedule_is_present(&SCHEDULES[i]))
-            continue;
-        err = read_pattern(pass, &SCHEDULES[i], &pattern);
+        if (schedule_is_present(&SCHEDULES[i]) && str_eq(db_value(&needs, 0, i + 1), STR("t")))
+            err = read_pattern(pass, &SCHEDULES[i], &pattern);
         if (err == NULL)
             err = look_at(pass, i, pattern, &rows);
     }

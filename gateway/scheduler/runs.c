@@ -149,7 +149,7 @@ void run_start(sched_t *sched, const start_t *start)
     run_t *run = create(sched, start);
     int64_t timeout_ms = config_int(config, "BASALT_CRON_TIMEOUT");
     timeout_ms = timeout_ms > INT32_MAX - 2000 ? INT32_MAX - 2000 : timeout_ms;
-    db_script_spec_t spec = {.conninfo = config_str(config, "BASALT_INTERNAL_DB_URI"),
+    db_script_spec_t spec = {.conninfo = leader_conninfo(config),
                              .prologue = build_prologue(run->pool, start, timeout_ms),
                              .sql = start->command,
                              .timeout_ms = (int)timeout_ms};

@@ -59,7 +59,7 @@ static void inspect_schedules(const sched_t *sched, emit_t *emit)
         emit_object_begin(emit);
         emit_kv_string(emit, "name", str_from_c(SCHEDULES[i].name));
         emit_kv_string(emit, "pattern", str_from_c(SCHEDULES[i].pattern)); /* null: set in the database */
-        emit_kv_bool(emit, "is_present", schedule_is_present(&SCHEDULES[i]));
+        emit_kv_bool(emit, "is_scheduled", own->is_scheduled);
         emit_kv_bool(emit, "is_running", own->is_running);
         emit_kv_int(emit, "last_started_ms", own->last_ms);
         emit_kv_int(emit, "last_status", own->last_status);

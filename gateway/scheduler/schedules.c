@@ -13,17 +13,28 @@ const schedule_t SCHEDULES[] = {
     {.name = "execute-maintenance-windows",
      .pattern = "*/5 * * * *",
      .function = "execute-maintenance-windows",
-     .body = "{}"},
+     .body = "{}",
+     .needs = "to_regclass('public.maintenance_windows') is not null"},
     {.name = "trigger-vcenter-syncs",
      .pattern = "* * * * *",
      .function = "trigger-vcenter-syncs",
-     .body = "{}"},
-    {.name = "cancel-stale-jobs", .pattern = "*/15 * * * *", .function = "cancel-stale-jobs", .body = "{}"},
+     .body = "{}",
+     .needs = "to_regclass('public.vcenters') is not null"},
+    {.name = "cancel-stale-jobs",
+     .pattern = "*/15 * * * *",
+     .function = "cancel-stale-jobs",
+     .body = "{}",
+     .needs = "to_regclass('public.activity_settings') is not null"},
     {.name = "cleanup-activity-logs",
      .pattern = "15 2 * * *",
      .function = "cleanup-activity-logs",
-     .body = "{}"},
-    {.name = "cleanup-old-jobs", .pattern = "30 2 * * *", .function = "cleanup-old-jobs", .body = "{}"},
+     .body = "{}",
+     .needs = "to_regclass('public.activity_settings') is not null"},
+    {.name = "cleanup-old-jobs",
+     .pattern = "30 2 * * *",
+     .function = "cleanup-old-jobs",
+     .body = "{}",
+     .needs = "to_regclass('public.activity_settings') is not null"},
     {.name = "cluster-safety-checks",
      .pattern_sql = "select schedule_cron from public.scheduled_safety_checks where enabled limit 1",
      .sql = "select public.run_scheduled_cluster_safety_checks()",
@@ -50,11 +61,12 @@ const schedule_t SCHEDULES[] = {
     {.name = NULL},
 };
 
+_Static_assert(sizeof(SCHEDULES) / sizeof(SCHEDULES[0]) - 1 <= SCHED_OWN_MAX, "too many schedules");
+
 typedef struct {
     sched_t *sched;
     size_t index;
     pool_t *pool;
-    int64_t started_us, changed;
     str_t keep_ms;
     const err_t *error;
 } sql_run_t;
@@ -128,17 +140,13 @@ static err_t *run_round(sql_run_t *run, const schedule_t *schedule, int64_t *cha
     err_t *err = db_session_begin(run->sched->gateway->internal_sessions, run->pool, &who, &session);
     if (err != NULL)
         return err;
-    str_t needs = pool_printf(run->pool, "select coalesce(%s, false)", schedule->needs);
-    err = db_session_query(session, needs, NULL, 0, &rows);
-    bool is_needed = err == NULL && str_eq(db_value(&rows, 0, 0), STR("t"));
-    if (is_needed && schedule->role != NULL)
+    if (schedule->role != NULL)
         err = db_session_query(session, STR("select set_config('role', $1, true)"),
                                DB_PARAMS(str_from_c(schedule->role)), NULL);
-    if (is_needed && err == NULL) {
+    if (err == NULL)
         err = db_session_query(session, str_from_c(schedule->sql), &run->keep_ms, schedule->batch > 0 ? 1 : 0,
                                &rows);
-        *changed = rows.affected;
-    }
+    *changed = rows.affected;
     if (err == NULL)
         return db_session_commit(session);
     db_session_rollback(session);
@@ -152,7 +160,6 @@ static void run_sql(void *arg)
     int64_t changed = 0;
     for (int round = 0; round < ROUNDS_MAX; round++) {
         run->error = run_round(run, schedule, &changed);
-        run->changed += changed;
         if (run->error != NULL || schedule->batch == 0 || changed < schedule->batch)
             return;
     }
