@@ -79,10 +79,13 @@ typedef struct plan_node {
     bool is_legacy_match; /* addressed by relation name although it has an alias */
 
     /* resolved */
-    const schema_table_t *table; /* NULL: routine result of no table */
-    schema_name_t from;          /* schema null: a common table expression */
-    str_t alias;                 /* of `from` in SQL */
-    str_t agg_alias;             /* of the lateral subquery in the parent */
+    const schema_table_t *table;    /* NULL: routine result of no table */
+    const schema_column_t *results; /* columns of a routine's rows when there is no table; NULL: unknown */
+    size_t result_count;
+    bool is_row_elsewhere; /* a routine's rows are of another schema's type: `table` shares only the name */
+    schema_name_t from;    /* schema null: a common table expression */
+    str_t alias;           /* of `from` in SQL */
+    str_t agg_alias;       /* of the lateral subquery in the parent */
     const schema_relation_t *relation;
     bool is_to_one;
 

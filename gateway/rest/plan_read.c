@@ -243,6 +243,11 @@ err_t *plan_read(planner_t *p)
     plan_node_t *root = p->root = POOL_NEW(p->pool, plan_node_t);
     root->rel_name = p->target.name;
     root->table = p->table;
+    if (p->routine != NULL) {
+        root->results = p->routine->result_count > 0 ? p->routine->results : NULL;
+        root->result_count = p->routine->result_count;
+        root->is_row_elsewhere = !str_eq(p->routine->return_type.schema, p->target.schema);
+    }
     root->range = REST_RANGE_ALL;
     bool is_source = p->request->action != REST_ACTION_READ;
     root->from = is_source ? (schema_name_t){STR_NULL, STR(PLAN_SOURCE)} : p->target;

@@ -15,7 +15,7 @@ typedef struct {
     uint32_t *types;
     size_t param_count, param_capacity;
     int64_t max_rows; /* the limit of all reads that ask for none; < 0: none */
-    bool is_rare; /* a text that will hardly come again: not worth preparing */
+    bool is_rare;     /* a text that will hardly come again: not worth preparing */
 } sql_t;
 
 void sql_init(sql_t *sql, const planner_t *p);

@@ -133,24 +133,33 @@ void sql_select_item(sql_t *sql, str_t qualifier, const plan_select_t *s, sql_ou
     }
 }
 
-static bool has_only_plain(const schema_table_t *table)
+/* What a node's star stands for; NULL when only the database knows. */
+static const schema_column_t *star_columns(const plan_node_t *node, size_t *count)
 {
-    for (size_t i = 0; i < table->column_count; i++)
-        if (!table->columns[i].is_plain)
+    bool is_table = node->results == NULL && node->table != NULL && !node->is_row_elsewhere;
+    *count = is_table ? node->table->column_count : node->result_count;
+    return is_table ? node->table->columns : node->results;
+}
+
+static bool has_only_plain(const schema_column_t *columns, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!columns[i].is_plain)
             return false;
     return true;
 }
 
 static void star(sql_t *sql, const plan_node_t *node, str_t qualifier, sql_out_t out, bool *has_items)
 {
-    if (out != SQL_OUT_COLUMNS || node->table == NULL || has_only_plain(node->table)) {
+    size_t count;
+    const schema_column_t *columns = star_columns(node, &count);
+    if (out != SQL_OUT_COLUMNS || columns == NULL || has_only_plain(columns, count)) {
         sql_comma(sql, has_items);
         sql_column(sql, qualifier, STR("*"));
         return;
     }
-    for (size_t i = 0; i < node->table->column_count; i++) {
-        const schema_column_t *column = &node->table->columns[i];
-        plan_select_t item = {.field = {.name = column->name, .column = column}};
+    for (size_t i = 0; i < count; i++) {
+        plan_select_t item = {.field = {.name = columns[i].name, .column = &columns[i]}};
         sql_comma(sql, has_items);
         sql_select_item(sql, qualifier, &item, out, false);
     }
@@ -208,7 +217,7 @@ bool sql_needs_row_json(const plan_node_t *root, const sql_source_t *source)
 {
     if (has_odd_spread(root))
         return true;
-    if (root->table != NULL || (source != NULL && !str_is_null(source->scalar)))
+    if (root->table != NULL || root->results != NULL || (source != NULL && !str_is_null(source->scalar)))
         return false;
     if (root->select_count == 0 && root->child_count == 0)
         return true;

@@ -223,7 +223,7 @@ static void fact_row(schema_build_t *b, const str_t *v)
 }
 
 /* Width of each statement's rows; a narrower row is ignored. */
-static const size_t ROW_WIDTH[SCHEMA_ROWS_COUNT] = {6, 15, 15, 3, 13, 7, 8};
+static const size_t ROW_WIDTH[SCHEMA_ROWS_COUNT] = {6, 15, 15, 3, 13, 7, 5, 8};
 
 void schema_build_row(schema_build_t *b, schema_rows_t rows, const str_t *v, size_t count)
 {
@@ -247,6 +247,9 @@ void schema_build_row(schema_build_t *b, schema_rows_t rows, const str_t *v, siz
         break;
     case SCHEMA_ROWS_PARAMETERS:
         schema_build_parameter_row(b, v);
+        break;
+    case SCHEMA_ROWS_RESULTS:
+        schema_build_result_row(b, v);
         break;
     case SCHEMA_ROWS_FACTS:
         fact_row(b, v);

@@ -62,8 +62,8 @@ typedef struct {
 typedef struct {
     uint32_t oid;
     schema_routine_t *routine;
-    schema_list_t parameters, settings;
-    bool is_callable;
+    schema_list_t parameters, results, settings;
+    bool is_callable, has_unnamed_result;
     size_t unnamed_count;
     uint32_t first_type;
 } build_routine_t;
@@ -120,6 +120,7 @@ void schema_build_relations(schema_build_t *build);
 /* routines.c */
 void schema_build_routine_row(schema_build_t *build, const str_t *values);
 void schema_build_parameter_row(schema_build_t *build, const str_t *values);
+void schema_build_result_row(schema_build_t *build, const str_t *values);
 void schema_build_function_setting(schema_build_t *build, const str_t *values, bool is_isolation);
 void schema_build_overloads(schema_build_t *build);
 schema_isolation_t schema_isolation_parse(str_t text);

@@ -63,6 +63,19 @@ void schema_build_parameter_row(schema_build_t *b, const str_t *v)
         r->first_type = schema_oid(v[4]);
 }
 
+/* Columns of results.sql. */
+void schema_build_result_row(schema_build_t *b, const str_t *v)
+{
+    build_routine_t *r = find_routine(b, v[0]);
+    if (r == NULL)
+        return;
+    schema_column_t *c = LIST_PUSH(b->scratch, &r->results, schema_column_t);
+    c->name = schema_intern(b, v[2]);
+    c->type = schema_intern(b, v[3]);
+    c->is_plain = schema_true(v[4]);
+    r->has_unnamed_result = r->has_unnamed_result || c->name.len == 0;
+}
+
 /* Facts "isolation" and "setting": oid, name, value behind the kind. */
 void schema_build_function_setting(schema_build_t *b, const str_t *v, bool is_isolation)
 {
@@ -145,6 +158,10 @@ void schema_build_overloads(schema_build_t *b)
         r->routine->parameter_count = r->parameters.count;
         r->routine->settings = freeze(b->pool, &r->settings, sizeof(schema_setting_t));
         r->routine->setting_count = r->settings.count;
+        if (!r->has_unnamed_result) {
+            r->routine->results = freeze(b->pool, &r->results, sizeof(schema_column_t));
+            r->routine->result_count = r->results.count;
+        }
         all[count++] = r->routine;
     }
     qsort(all, count, sizeof(*all), compare_routines);

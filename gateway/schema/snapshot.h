@@ -136,7 +136,11 @@ typedef struct {
     bool returns_composite_alias; /* through a domain */
     bool returns_plain;           /* a scalar that is plain as in schema_column_t */
     schema_name_t return_type;    /* table name for composites of a table */
-    uint32_t return_oid;          /* domains resolved */
+    /* Columns of rows that are no table's; only name, type and is_plain are set. None: they cannot be known.
+     */
+    const schema_column_t *results;
+    size_t result_count;
+    uint32_t return_oid; /* domains resolved */
     schema_volatility_t volatility;
     schema_isolation_t isolation;     /* SET default_transaction_isolation */
     const schema_setting_t *settings; /* SET clauses to be hoisted to the transaction */

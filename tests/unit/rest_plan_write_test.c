@@ -129,6 +129,19 @@ static void test_calls(void **state)
                    "basalt_row");
 }
 
+static void test_rows_of_out_parameters_are_read_as_columns(void **state)
+{
+    (void)state;
+    rest_request_t r = plan_request(REST_ACTION_CALL, "days", "");
+    plan_body(&r, "{}");
+    assert_sql(&r, "SELECT \"record\".* FROM \"api\".\"days\"() AS \"record\"");
+    r = plan_request(REST_ACTION_CALL, "summary", "");
+    plan_body(&r, "{}");
+    assert_sql(
+        &r, "SELECT \"record\".\"day\", to_json(\"record\".\"hits\") AS \"hits\" FROM \"api\".\"summary\"() "
+            "AS \"record\"");
+}
+
 static void test_call_runs_once_even_when_counted(void **state)
 {
     (void)state;
@@ -272,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_mutation_with_embeds_returns_what_they_join_on),
         cmocka_unit_test(test_update_without_columns_touches_nothing),
         cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_rows_of_out_parameters_are_read_as_columns),
         cmocka_unit_test(test_call_runs_once_even_when_counted),
         cmocka_unit_test(test_routine_settings_and_volatility_reach_the_transaction),
         cmocka_unit_test(test_unknown_names),

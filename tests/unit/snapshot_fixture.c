@@ -126,6 +126,8 @@ static const fixture_row_t ROWS[] = {
     ROUTINE("203", "take_json", "text", "25", "f", "f", "v"),
     ROUTINE("204", "no_names", "text", "25", "f", "f", "v"),
     ROUTINE("205", "report", "record", "2249", "t", "t", "v"),
+    ROUTINE("206", "summary", "record", "2249", "t", "t", "v"),
+    ROUTINE("207", "days", "record", "2249", "t", "t", "v"),
     PARAMETER("200", "a", "integer", "23", "t"),
     PARAMETER("200", "b", "integer", "23", "t"),
     PARAMETER("200", "c", "integer", "23", "f"),
@@ -134,6 +136,9 @@ static const fixture_row_t ROWS[] = {
     PARAMETER("203", "", "json", "114", "t"),
     PARAMETER("204", "", "integer", "23", "t"),
     PARAMETER("204", "", "integer", "23", "t"),
+    {SCHEMA_ROWS_RESULTS, {"206", "1", "day", "date", "t"}},
+    {SCHEMA_ROWS_RESULTS, {"206", "2", "hits", "integer[]", "f"}},
+    {SCHEMA_ROWS_RESULTS, {"207", "1", "day", "date", "t"}},
     {SCHEMA_ROWS_FACTS, {"cast", "api.note", "json", "api.note_to_json", NULL, NULL, NULL, NULL}},
     {SCHEMA_ROWS_FACTS, {"cast", "json", "api.note", "api.note_from_json", NULL, NULL, NULL, NULL}},
     {SCHEMA_ROWS_FACTS, {"cast", "text", "api.note", "api.note_from_text", NULL, NULL, NULL, NULL}},
@@ -156,7 +161,7 @@ static const fixture_row_t ROWS[] = {
 
 schema_snapshot_t *snapshot_fixture(void)
 {
-    static const size_t WIDTH[SCHEMA_ROWS_COUNT] = {6, 15, 15, 3, 13, 7, 8};
+    static const size_t WIDTH[SCHEMA_ROWS_COUNT] = {6, 15, 15, 3, 13, 7, 5, 8};
     str_t schemas[] = {STR("api")};
     schema_build_t *build = schema_build_create(schemas, 1);
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(*ROWS); i++) {
