@@ -73,11 +73,16 @@ static void give_up_on(rt_changes_t *changes, const rt_binding_t *binding, str_t
     give_up(changes, buf_str(&out));
 }
 
-/* The database is away or overloaded: says nothing about the subscription. */
-static bool is_passing(const err_t *error)
+bool rt_error_is_passing(const err_t *error)
 {
-    return error->family != ERR_FAMILY_DATABASE || str_starts_with(error->code, STR("08")) ||
-           str_starts_with(error->code, STR("53")) || str_starts_with(error->code, STR("57"));
+    static const str_t prefixes[] = {STR("PGRST0"), STR("08"), STR("53"), STR("57P")};
+    if (error->family != ERR_FAMILY_DATABASE && error->family != ERR_FAMILY_REQUEST)
+        return true;
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (str_starts_with(error->code, prefixes[i]))
+            return true;
+    }
+    return false;
 }
 
 /* Tried again in a while; what is in force stays so. */
@@ -257,7 +262,7 @@ static void on_checked(void *arg, const err_t *error)
 {
     rt_changes_t *changes = arg;
     changes->tx = NULL;
-    if (error != NULL && is_passing(error)) {
+    if (error != NULL && rt_error_is_passing(error)) {
         try_later(changes, error);
         return;
     }
@@ -353,7 +358,7 @@ static void on_resolved(void *arg, const err_t *error)
     rt_changes_t *changes = arg;
     const rt_join_config_t *config = &changes->channel->config;
     changes->tx = NULL;
-    if (error != NULL && is_passing(error)) {
+    if (error != NULL && rt_error_is_passing(error)) {
         try_later(changes, error);
         return;
     }

@@ -169,6 +169,9 @@ struct rt_changes {
     db_setting_t settings[2];
 };
 
+/* The database is away or overloaded: the error says nothing about what was asked. */
+bool rt_error_is_passing(const err_t *error);
+
 /* Begins to subscribe what the channel asked for, with its present identity. What was in force stays so until
  * the new one takes its place. */
 void rt_changes_start(rt_channel_t *channel);

@@ -77,7 +77,7 @@ static void on_done(void *arg, const err_t *error)
 {
     trial_t *trial = arg;
     rt_batch_t *batch = trial->judged->batch;
-    if (error != NULL && error->family != ERR_FAMILY_DATABASE && error->family != ERR_FAMILY_REQUEST)
+    if (error != NULL && rt_error_is_passing(error))
         batch->is_failed = true;
     else if (error != NULL && (trial->count > 1 || trial->change_count > 1))
         split(trial);

@@ -347,6 +347,23 @@ def publication_changes(gateway):
     socket.close()
 
 
+def database_away(gateway):
+    """A subscription asked for while the database refuses is made when it is back."""
+    kill = "with p as materialized (select pid from pg_stat_activity where usename = 'basalt_internal') select count(pg_terminate_backend(pid)) from p"
+    sql("alter role basalt_internal nologin")
+    sql(kill)
+    socket = Socket(gateway, SERVICE)
+    same("the join itself is good", socket.join("away", [table("whole")])[0], "ok")
+    status, message = socket.system("away", 20)
+    COUNT.check(status == "error" and "parameters" not in message, "the outage is told", message)
+    sql("alter role basalt_internal login")
+    found = socket.wait(lambda m: m[3] == "system" and m[4]["status"] == "ok", 25)
+    COUNT.check(found is not None, "and the subscription made afterwards")
+    sql("insert into whole values (4711, 'a', 'b')")
+    same("changes come", [c["data"]["record"]["id"] for c in collected(socket, 1)], [4711])
+    socket.close()
+
+
 def broadcast(gateway):
     sockets = [Socket(gateway, vsn=vsn) for vsn in ("1.0.0", "2.0.0", "2.0.0")]
     for socket in sockets:
@@ -508,7 +525,7 @@ def main():
     gateway = Gateway()
     try:
         for part in (upgrade, envelope, join_errors, system_errors, values, filters, deletes, policies, bare_errors, tokens,
-                     wildcards, publication_changes, broadcast, private, rest_broadcast, messages_from_sql,
+                     wildcards, publication_changes, database_away, broadcast, private, rest_broadcast, messages_from_sql,
                      presence):
             part(gateway)
     finally:
