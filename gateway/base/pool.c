@@ -61,10 +61,15 @@ static void *block_alloc(size_t size)
 
 pool_t *pool_create(void)
 {
-    pool_t *pool = block_alloc(FIRST_BLOCK);
-    size_t head = align_up(sizeof(*pool));
-    *pool =
-        (pool_t){.free_base = (char *)pool + head, .free_len = FIRST_BLOCK - head, .block_size = FIRST_BLOCK};
+    return pool_create_sized(FIRST_BLOCK);
+}
+
+pool_t *pool_create_sized(size_t first)
+{
+    size_t head = align_up(sizeof(pool_t));
+    first = align_up(first < 2 * head ? 2 * head : first);
+    pool_t *pool = block_alloc(first);
+    *pool = (pool_t){.free_base = (char *)pool + head, .free_len = first - head, .block_size = first};
     ASAN_POISON_MEMORY_REGION(pool->free_base, pool->free_len);
     return pool;
 }

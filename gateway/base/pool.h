@@ -12,6 +12,9 @@ typedef struct pool pool_t;
 /* Never fails: running out of memory ends the process, as in libh2o. */
 pool_t *pool_create(void);
 
+/* The same with a first block of `first` bytes instead of 4 KiB, for what is small and many. */
+pool_t *pool_create_sized(size_t first);
+
 /* Runs the dispose callbacks, newest first, then frees all memory. NULL is allowed. */
 void pool_destroy(pool_t *pool);
 

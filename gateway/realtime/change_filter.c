@@ -153,7 +153,10 @@ bool rt_filter_parse(pool_t *pool, str_t text, rt_filter_t *out, str_t *why)
     str_t rest = str_trim(out->text);
     if (rest.len == 0)
         return true;
-    out->conds = POOL_ARRAY(pool, rt_cond_t, RT_FILTER_CONDS_MAX);
+    size_t most = 1;
+    for (size_t i = 0; i < rest.len && most < RT_FILTER_CONDS_MAX; i++)
+        most += rest.base[i] == ',';
+    out->conds = POOL_ARRAY(pool, rt_cond_t, most);
     while (!str_is_null(rest)) {
         str_t segment = str_trim(next_segment(&rest));
         if (segment.len == 0) {
@@ -162,7 +165,7 @@ bool rt_filter_parse(pool_t *pool, str_t text, rt_filter_t *out, str_t *why)
                     "commas)");
             return false;
         }
-        if (out->count == RT_FILTER_CONDS_MAX) {
+        if (out->count == most) { /* only at the maximum */
             *why = STR("Error parsing `filter` params: too many filters");
             return false;
         }

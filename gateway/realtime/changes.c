@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { TIMEOUT_MS = 8000, RETRY_SECONDS = 5 };
+enum { TIMEOUT_MS = 8000, RETRY_SECONDS = 5, CHANGES_BYTES = 768 };
 
 #define UNABLE "Unable to subscribe to changes with given parameters. "
 
@@ -60,7 +60,7 @@ static void give_up(rt_changes_t *changes, str_t message)
 static void give_up_on(rt_changes_t *changes, const rt_binding_t *binding, str_t exception)
 {
     buf_t out;
-    buf_init(&out, changes->pool, 512);
+    buf_init(&out, changes->scratch, 512);
     buf_append_lit(&out, UNABLE);
     buf_append_str(&out, str_is_null(exception)
                              ? STR("Please check Realtime is enabled for the given connect parameters: ")
@@ -187,6 +187,7 @@ void rt_changes_destroy(rt_changes_t *changes)
     rt_viewer_unref(rt, changes->viewer);
     free(changes->subs);
     free(changes->tables);
+    pool_destroy(changes->scratch);
     pool_destroy(changes->pool);
 }
 
@@ -203,6 +204,8 @@ static void put_in_force(rt_changes_t *changes)
         rt_table_unref(changes->tables[i]);
         changes->tables[i] = NULL;
     }
+    pool_destroy(changes->scratch);
+    changes->scratch = NULL;
     rt_changes_destroy(old);
     rt_channel_system(channel, STR("postgres_changes"), true, STR("Subscribed to PostgreSQL"));
 }
@@ -267,7 +270,8 @@ static void on_checked(void *arg, const err_t *error)
         return;
     }
     if (error != NULL) {
-        give_up_on(changes, changes->subs[changes->check_at].binding, exception_text(changes->pool, error));
+        give_up_on(changes, changes->subs[changes->check_at].binding,
+                   exception_text(changes->scratch, error));
         return;
     }
     changes->check_at++;
@@ -294,8 +298,8 @@ static void submit_check(rt_changes_t *changes, const rt_table_t *table, const r
 {
     static const db_tx_handlers_t handlers = {.on_row = ignore_row, .on_done = on_checked};
     buf_t sql;
-    buf_init(&sql, changes->pool, 512);
-    str_t *params = POOL_ARRAY(changes->pool, str_t, filter->count + 1);
+    buf_init(&sql, changes->scratch, 512);
+    str_t *params = POOL_ARRAY(changes->scratch, str_t, filter->count + 1);
     params[0] = STR("[{}]");
     size_t used = rt_judge_filter_sql(&sql, table, &filter, 1, params + 1);
     write_pattern_trials(&sql, table, filter);
@@ -318,7 +322,7 @@ static void check_next(rt_changes_t *changes)
         const rt_table_t *table = changes->tables[changes->check_at];
         if (filter->count == 0)
             continue;
-        const char *refusal = rt_judge_refusal(changes->pool, table, filter);
+        const char *refusal = rt_judge_refusal(changes->scratch, table, filter);
         if (refusal != NULL)
             give_up_on(changes, changes->subs[changes->check_at].binding, str_from_c(refusal));
         else
@@ -363,7 +367,7 @@ static void on_resolved(void *arg, const err_t *error)
         return;
     }
     if (error != NULL) {
-        give_up_on(changes, &config->bindings[0], exception_text(changes->pool, error));
+        give_up_on(changes, &config->bindings[0], exception_text(changes->scratch, error));
         return;
     }
     for (size_t i = 0; i < config->binding_count; i++) {
@@ -399,7 +403,7 @@ static str_t bindings_param(pool_t *pool, const rt_join_config_t *config)
 static void submit_resolve(rt_changes_t *changes)
 {
     static const db_tx_handlers_t handlers = {.on_row = on_resolve_row, .on_done = on_resolved};
-    changes->params[0] = bindings_param(changes->pool, &changes->channel->config);
+    changes->params[0] = bindings_param(changes->scratch, &changes->channel->config);
     changes->params[1] = changes->viewer->role;
     changes->stmt = (db_stmt_t){.sql = str_from_c(RESOLVE_SQL), .params = changes->params, .param_count = 2};
     db_tx_spec_t spec = {
@@ -421,9 +425,10 @@ void rt_changes_start(rt_channel_t *channel)
         return;
     rt_changes_destroy(channel->next_changes);
     channel->retry_changes_at = 0;
-    pool_t *pool = pool_create();
+    pool_t *pool = pool_create_sized(CHANGES_BYTES);
     rt_changes_t *changes = POOL_NEW(pool, rt_changes_t);
     *changes = (rt_changes_t){.state = RT_CHANGES_RESOLVING, .rt = rt, .channel = channel, .pool = pool};
+    changes->scratch = pool_create();
     changes->viewer = rt_viewer_get(rt, channel->identity.role, channel->identity.claims_json);
     channel->next_changes = changes;
     for (size_t i = 0; i < config->binding_count; i++) {

@@ -8,6 +8,9 @@
 
 #include <stdlib.h>
 
+/* A usual channel: the struct, its names, one binding. */
+enum { CHANNEL_BYTES = 1536 };
+
 /* A refused join is answered after a while, so that clients that try again at once do no harm. */
 typedef struct {
     loop_timer_t timer;
@@ -232,7 +235,7 @@ static void complete(rt_channel_t *channel, const rt_message_t *message)
 
 static rt_channel_t *create(rt_socket_t *socket, const rt_message_t *message, str_t *token)
 {
-    pool_t *pool = pool_create();
+    pool_t *pool = pool_create_sized(CHANNEL_BYTES);
     rt_channel_t *channel = POOL_NEW(pool, rt_channel_t);
     channel->pool = pool;
     channel->socket = socket;

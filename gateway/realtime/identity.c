@@ -102,7 +102,9 @@ bool rt_identity_verify(rt_t *rt, str_t token, rt_identity_t *out, pool_t *error
 
 bool rt_identity_copy(const rt_identity_t *from, rt_identity_t *to)
 {
-    pool_t *pool = pool_create();
+    size_t bytes =
+        from->token.len + from->role.len + from->claims_json.len + from->sub.len + from->session_id.len;
+    pool_t *pool = pool_create_sized(bytes + 256); /* the rest is rounding */
     *to = (rt_identity_t){.pool = pool,
                           .token = pool_str(pool, from->token),
                           .role = pool_str(pool, from->role),

@@ -153,7 +153,7 @@ struct rt_changes {
     rt_changes_state_t state;
     rt_t *rt;
     rt_channel_t *channel;
-    pool_t *pool;
+    pool_t *pool, *scratch; /* scratch: until it is in force */
     rt_viewer_t *viewer;
     db_tx_t *tx;
     rt_changes_t *next, **link; /* rt->waiting */
