@@ -217,7 +217,8 @@ bool sql_needs_row_json(const plan_node_t *root, const sql_source_t *source)
 {
     if (has_odd_spread(root))
         return true;
-    if (root->table != NULL || root->results != NULL || (source != NULL && !str_is_null(source->scalar)))
+    size_t count;
+    if (star_columns(root, &count) != NULL || (source != NULL && !str_is_null(source->scalar)))
         return false;
     if (root->select_count == 0 && root->child_count == 0)
         return true;
