@@ -23,10 +23,13 @@ ROOT = "/rest/v1"
 
 
 def token(sub, role="member"):
+    return signed({"sub": sub, "role": role, "exp": int(time.time()) + 3600})
+
+
+def signed(claims):
     def part(value):
         return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
-    claims = {"sub": sub, "role": role, "exp": int(time.time()) + 3600}
     text = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps(claims).encode())
     return text + "." + part(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())
 
@@ -117,6 +120,15 @@ def the_anonymous_caller_has_no_claims_of_others():
     for _ in range(20):
         _, me, _ = ask("GET", "/rpc/whoami")
         expect((me["role"], me["sub"]), ("anon", None))
+
+
+def the_role_in_force_stands_in_the_claims():
+    # a role that only looks like the claim: nested, and as text
+    for claims in ({"sub": "user-1", "user_metadata": {"role": "member"}}, {"sub": "user-1", "note": '"role":"member"'}, {"sub": "user-1", "a": ["role"]}):
+        _, answer, _ = Client(signed(claims)).ask("GET", "/rpc/claims")
+        expect((answer["role"], answer["me"], answer["sub"]), ("anon", "anon", "user-1"), str(claims))
+    _, answer, _ = Client(token("user-2")).ask("GET", "/rpc/claims")
+    expect((answer["role"], answer["me"], answer["sub"]), ("member", "member", "user-2"))
 
 
 # ---- writes ----

@@ -21,6 +21,7 @@ create view big as select i as id, repeat(md5(i::text), 10) as payload, now() as
 create view late_error as select i as id, repeat('x', 300) as payload, 1 / (30000 - i) as boom from generate_series(1, 40000) i;
 
 create function whoami() returns json language sql stable as $$ select json_build_object('role', current_user, 'sub', current_setting('request.jwt.claims', true)::json ->> 'sub', 'leak', current_setting('scene.leak', true)) $$;
+create function claims() returns json language sql stable as $$ select json_build_object('role', c ->> 'role', 'sub', c ->> 'sub', 'me', current_user) from (select current_setting('request.jwt.claims', true)::json as c) s $$;
 create function leak_setting() returns text language sql volatile as $$ select set_config('scene.leak', 'leaked', false) $$;
 create function leak_role() returns text language sql volatile as $$ select set_config('role', 'other', false) $$;
 create function leak_claims() returns text language sql volatile as $$ select set_config('request.jwt.claims', '{"sub":"user-7","role":"other"}', false) $$;
