@@ -1,4 +1,4 @@
-#include "functions/fn.h"
+#include "functions/delete_user.h"
 
 /* Everything that names the user is let go of first; what belongs to the user goes with the profile. */
 static const char USER_SQL[] =
@@ -45,27 +45,30 @@ static err_t *read_target(db_session_t *session, target_t *target)
     return NULL;
 }
 
-static err_t *delete_rows(db_session_t *session, str_t id)
+err_t *delete_user_rows(db_session_t *session, str_t user_id)
 {
     db_rows_t rows = {0};
     err_t *err = db_session_query(session, FN_SQL(REFERENCES_SQL), NULL, 0, &rows);
     for (size_t i = 0; err == NULL && i < rows.row_count; i++)
-        err = db_session_query(session, db_value(&rows, i, 0), DB_PARAMS(id), NULL);
+        err = db_session_query(session, db_value(&rows, i, 0), DB_PARAMS(user_id), NULL);
     for (size_t i = 0; err == NULL && i < sizeof(DELETES) / sizeof(DELETES[0]); i++)
-        err = db_session_query(session, str_from_c(DELETES[i]), DB_PARAMS(id), NULL);
+        err = db_session_query(session, str_from_c(DELETES[i]), DB_PARAMS(user_id), NULL);
     return err;
 }
 
 /* The sign-in itself is the internal login's: after the product's rows are committed, so that a failure here
  * leaves a user without profile and roles, who can do nothing and can be deleted again. */
-static err_t *delete_sign_in(api_task_t *task, str_t id)
+err_t *delete_user_sign_in(api_task_t *task, str_t user_id, bool *is_deleted)
 {
     db_session_t *session = NULL;
+    db_rows_t rows = {0};
     err_t *err =
         db_session_begin(task->gateway->internal_sessions, task->pool, &(db_session_who_t){0}, &session);
     if (err == NULL)
-        err =
-            db_session_query(session, STR("delete from auth.users where id = $1::uuid"), DB_PARAMS(id), NULL);
+        err = db_session_query(session, STR("delete from auth.users where id = $1::uuid"), DB_PARAMS(user_id),
+                               &rows);
+    if (is_deleted != NULL)
+        *is_deleted = err == NULL && rows.affected > 0;
     if (err == NULL)
         return db_session_commit(session);
     db_session_rollback(session);
@@ -125,7 +128,7 @@ static void delete_target(api_task_t *task, target_t *target)
         return;
     }
     if (err == NULL)
-        err = delete_rows(session, target->id);
+        err = delete_user_rows(session, target->id);
     if (err == NULL)
         err = db_session_query(
             session, FN_SQL(AUDIT_SQL),
@@ -136,7 +139,7 @@ static void delete_target(api_task_t *task, target_t *target)
     else
         db_session_rollback(session);
     if (err == NULL)
-        err = delete_sign_in(task, target->id);
+        err = delete_user_sign_in(task, target->id, NULL);
     if (err != NULL)
         fail_with_details(task, "Failed to delete user profile", err);
     else

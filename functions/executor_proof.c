@@ -12,8 +12,7 @@ static const char SECRET_SQL[] =
     "  from public.activity_settings"
     " where executor_shared_secret_encrypted is not null limit 1";
 
-/* The secret of the database wins over the configured one; the null string when there is neither. */
-static str_t shared_secret(api_task_t *task)
+str_t fn_shared_secret(api_task_t *task)
 {
     db_session_t *session = NULL;
     db_rows_t rows = {0};
@@ -58,7 +57,7 @@ fn_proof_t fn_executor_proof(api_task_t *task)
     str_t signature = api_task_header(task, "x-executor-signature");
     str_t timestamp = api_task_header(task, "x-executor-timestamp");
     if (!str_is_null(signature) && !str_is_null(timestamp)) {
-        str_t secret = shared_secret(task);
+        str_t secret = fn_shared_secret(task);
         bool is_good = secret.len > 0 && is_fresh(timestamp) && is_signed(task, secret, signature, timestamp);
         return is_good ? FN_PROOF_HMAC : FN_PROOF_NONE;
     }

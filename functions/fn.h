@@ -54,6 +54,8 @@ typedef enum { FN_PROOF_NONE, FN_PROOF_HMAC, FN_PROOF_JWT, FN_PROOF_SERVICE } fn
 /* Order of docs/functions.md "Executor signature": HMAC headers when present decide alone; then the service
  * role; then a signed-in user. */
 fn_proof_t fn_executor_proof(api_task_t *task);
+/* The secret shared with the executor: the database's, else the configured one; the null string for none. */
+str_t fn_shared_secret(api_task_t *task);
 
 #define FN_SQL(text) str_make((text), sizeof(text) - 1)
 
@@ -70,6 +72,10 @@ void fn_cleanup_activity_logs(api_task_t *task);
 void fn_cleanup_old_jobs(api_task_t *task);
 void fn_delete_user(api_task_t *task);
 void fn_network_diagnostics(api_task_t *task);
+void fn_delete_managed_user(api_task_t *task);
+void fn_break_glass_authenticate(api_task_t *task);
+void fn_idm_authenticate(api_task_t *task);
+void fn_idm_provision(api_task_t *task);
 void fn_send_notification(api_task_t *task);
 void fn_send_teams_notification(api_task_t *task);
 void fn_openmanage_sync(api_task_t *task);

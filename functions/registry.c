@@ -37,6 +37,14 @@ const fn_entry_t FN_TABLE[] = {
      "Takes an OpenManage inventory (API token, admin or operator); without a body queues a job that fetches one"},
     {"vcenter-sync", "POST", FN_AUTH_OWN, NULL, NULL, 8192 * KIB, 120000, fn_vcenter_sync,
      "Takes a vCenter's hosts (executor signature, service role, admin or operator)"},
+    {"break-glass-authenticate", "POST", FN_AUTH_NONE, NULL, NULL, 64 * KIB, 30000, fn_break_glass_authenticate,
+     "Signs in an emergency account that an administrator woke"},
+    {"idm-authenticate", "POST", FN_AUTH_NONE, NULL, NULL, 64 * KIB, 60000, fn_idm_authenticate,
+     "Signs in a user of the directory by name and password"},
+    {"idm-provision", "POST", FN_AUTH_NONE, NULL, NULL, 256 * KIB, 30000, fn_idm_provision,
+     "Signs in a user whom the executor has authenticated, by its ticket"},
+    {"delete-managed-user", "POST", FN_AUTH_ROLE, "admin", "Admin role required", 64 * KIB, 30000,
+     fn_delete_managed_user, "Takes a directory user's role back, and removes him"},
     {NULL, NULL, FN_AUTH_NONE, NULL, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

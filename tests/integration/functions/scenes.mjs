@@ -1,8 +1,10 @@
 // Runs the scenes of the files beside this one against three gateways on one database: two ordinary ones, and `strict`,
 // which may not call local targets and, without an internal login, leaves the queue of notices to the others.
-import { CANARIES, Gateway, mailServer, makePeople, SERVICE, ANON, webhook } from './lib.mjs';
+import { CANARIES, Gateway, mailServer, makePeople, run, SERVICE, ANON, webhook } from './lib.mjs';
 import { factScenes } from './facts.mjs';
+import { startDirectory } from './directory.mjs';
 import * as notifications from './notifications.mjs';
+import * as signins from './signins.mjs';
 
 const wanted = process.argv.slice(2);
 const env = {
@@ -14,10 +16,11 @@ const mails = await mailServer();
 const hook = await webhook();
 const gateway = await Gateway.start({ ...env, BASALT_ALLOW_LOCAL_TARGETS: 'true' });
 const second = await Gateway.start({ ...env, BASALT_ALLOW_LOCAL_TARGETS: 'true' });
-const world = { gateway, mails, hook, people: await makePeople(gateway) };
+const directory = await startDirectory();
+const world = { gateway, second, mails, hook, directory, people: await makePeople(gateway) };
 world.strict = await Gateway.start({ ...env, BASALT_INTERNAL_DB_URI: '' });
 const gateways = [gateway, second, world.strict];
-const scenes = { ...(await factScenes(world)), ...notifications };
+const scenes = { ...(await factScenes(world)), ...notifications, ...signins };
 let passed = 0, failed = 0;
 
 function count(isGood, what, detail = '') {
@@ -33,6 +36,7 @@ function count(isGood, what, detail = '') {
 for (const [name, scene] of Object.entries(scenes)) {
   if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) continue;
   try {
+    run('delete from public.auth_rate_limits');
     await scene(world);
     count(true, name);
   } catch (error) {
@@ -48,6 +52,7 @@ for (const [name, secret] of Object.entries(CANARIES)) {
   const line = gateways.flatMap((one) => one.log.split('\n')).find((text) => text.includes(secret));
   count(line === undefined, `no secret in the logs: ${name}`, line);
 }
+await directory.close();
 mails.close();
 hook.close();
 console.log(`${passed} passed, ${failed} failed`);
