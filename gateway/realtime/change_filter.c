@@ -147,9 +147,8 @@ static bool parse_cond(pool_t *pool, str_t segment, rt_cond_t *cond, str_t *why)
     return true;
 }
 
-bool rt_filter_parse(pool_t *pool, str_t text, rt_filter_t *out, str_t *why)
+static bool parse_all(pool_t *pool, rt_filter_t *out, str_t *why)
 {
-    *out = (rt_filter_t){.text = pool_str(pool, text)};
     str_t rest = str_trim(out->text);
     if (rest.len == 0)
         return true;
@@ -173,6 +172,15 @@ bool rt_filter_parse(pool_t *pool, str_t text, rt_filter_t *out, str_t *why)
             return false;
     }
     return true;
+}
+
+bool rt_filter_parse(pool_t *pool, str_t text, rt_filter_t *out, str_t *why)
+{
+    *out = (rt_filter_t){.text = pool_str(pool, text)};
+    if (parse_all(pool, out, why))
+        return true;
+    out->count = 0; /* nothing half read */
+    return false;
 }
 
 bool rt_cond_write(buf_t *sql, const rt_cond_t *cond, str_t type, size_t param)
