@@ -25,7 +25,6 @@ declare
     armed   bigint;
     stack   text;
     counter text;
-    number  text;
 begin
     armed := pg_catalog.pg_sequence_last_value(tg_argv[0]::pg_catalog.oid::pg_catalog.regclass);
     if (armed operator(pg_catalog.>) 0::bigint and armed::float8 operator(pg_catalog.>)
@@ -33,10 +32,10 @@ begin
        or not pg_catalog.pg_try_advisory_xact_lock_shared(7341001, tg_argv[1]::int) then
         stack := coalesce(pg_catalog.current_setting('basalt.feed', true), '');
         counter := pg_catalog.split_part(stack, ' ', 1);
-        number := coalesce(nullif(counter, ''), '0')::bigint operator(pg_catalog.+) 1::bigint;
-        perform pg_catalog.set_config('basalt.feed', pg_catalog.concat(
-            number, ' ', tg_argv[2], case tg_op when 'INSERT' then 'I=' when 'UPDATE' then 'U=' else 'D=' end, number,
-            pg_catalog.substr(stack, pg_catalog.length(counter) operator(pg_catalog.+) 1)), true);
+        -- An assignment, not PERFORM: expressions are evaluated directly, queries by the executor.
+        stack := pg_catalog.set_config('basalt.feed', pg_catalog.format('%1$s %2$s%3$s=%1$s%4$s',
+            coalesce(nullif(counter, ''), '0')::bigint operator(pg_catalog.+) 1::bigint, tg_argv[2],
+            pg_catalog.left(tg_op, 1), pg_catalog.substr(stack, pg_catalog.length(counter) operator(pg_catalog.+) 1)), true);
     end if;
     return null;
 end
@@ -85,7 +84,7 @@ begin
     end if;
     rest := substr(stack, place + length(tg_argv[0]));
     number := split_part(rest, ' ', 1);
-    perform set_config('basalt.feed', left(stack, place - 1) || substr(rest, length(number) + 1), true);
+    stack := set_config('basalt.feed', left(stack, place - 1) || substr(rest, length(number) + 1), true);
     if current_setting('timezone') not in ('UTC', 'Etc/UTC', 'GMT') or current_setting('datestyle') not like 'ISO%'
        or current_setting('intervalstyle') <> 'postgres' or current_setting('extra_float_digits') not in ('1', '2', '3')
        or current_setting('bytea_output') <> 'hex' then
@@ -184,8 +183,8 @@ declare
 begin
     if place > 0 then
         rest := substr(stack, place + length(tag));
-        perform set_config('basalt.feed', left(stack, place - 1) || substr(rest, length(split_part(rest, ' ', 1)) + 1),
-                           true);
+        stack := set_config('basalt.feed', left(stack, place - 1) || substr(rest, length(split_part(rest, ' ', 1)) + 1),
+                            true);
     end if;
     return null;
 end
