@@ -94,7 +94,9 @@ void device_create(device_t *device, job_t *job, pool_t *pool, const device_opti
 err_t *device_open(device_t *device)
 {
     err_t *err = redfish_open(device->redfish, device->pool);
-    if (err == NULL || device->is_legacy_tls || !str_eq(err->code, STR("tls")))
+    bool may_be_old =
+        err != NULL && (str_eq(err->code, STR("tls")) || str_eq(err->details, STR("handshake")));
+    if (!may_be_old || device->is_legacy_tls)
         return err;
     redfish_use_legacy_tls(device->redfish);
     err_t *again = redfish_open(device->redfish, device->pool);
@@ -214,7 +216,8 @@ err_t *device_open_server(device_t *device, job_t *job, pool_t *pool, const json
     if (err == NULL)
         note_session(device, pool);
     json_t *system = NULL;
-    if (err == NULL) /* Basic is only proven by a protected resource */
+    bool has_session = err == NULL && redfish_session_path(device->redfish).len > 0;
+    if (err == NULL && !has_session) /* Basic is only proven by a protected resource */
         err = redfish_get(device->redfish, pool, STR("/redfish/v1/Systems"), &system);
     if (str_eq(err != NULL ? err->code : STR(""), STR("not_supported")))
         err = NULL;

@@ -181,6 +181,7 @@ static void decide(servers_run_t *run)
                      STR_ARG(server), STR_ARG(error));
         }
     }
+    job_progress(job, 1, 1);
     job_set(job, "current_step", json_sprintf("Finished: %zu of %zu servers succeeded", run->good, total));
 }
 

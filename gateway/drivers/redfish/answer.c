@@ -109,10 +109,16 @@ err_t *redfish_classify(pool_t *pool, const redfish_call_t *call, const fetch_re
 err_t *redfish_explain_fetch(pool_t *pool, const redfish_call_t *call, const err_t *cause)
 {
     const char *kind = pool_cstr(pool, cause->code);
+    /* Broken off in the handshake: a restarting device, or one that closes on protocols it does not know. */
+    bool is_broken =
+        strcmp(kind, "tls") == 0 && str_find(cause->message, STR("SSL_ERROR_SYSCALL"), 0) != SIZE_MAX;
+    if (is_broken)
+        kind = "connect";
     if (strcmp(kind, "too_large") == 0)
         kind = "protocol";
-    return err_make(pool, cause->status, ERR_FAMILY_UPSTREAM, kind, "%.*s %.*s: %.*s", STR_ARG(call->method),
-                    STR_ARG(call->path), STR_ARG(cause->message));
+    err_t *err = err_make(pool, cause->status, ERR_FAMILY_UPSTREAM, kind, "%.*s %.*s: %.*s",
+                          STR_ARG(call->method), STR_ARG(call->path), STR_ARG(cause->message));
+    return is_broken ? err_details(pool, err, "handshake") : err;
 }
 
 bool redfish_is_transient(const err_t *err)

@@ -71,7 +71,8 @@ void redfish_destroy(redfish_t *redfish);
  *   busy          503, queue full, another export running ... : later again
  *   conflict      409
  *   device        any other refusal
- * message: one sentence for people, with the device's own text; details: the device's message code (RAC0218).
+ * message: one sentence for people, with the device's own text; details: the device's message code (RAC0218),
+ * or "handshake" when TLS was broken off.
  */
 
 /* From now on with old TLS and old ciphers: the modern handshake failed. */

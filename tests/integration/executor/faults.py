@@ -6,13 +6,13 @@ import time
 from harness import PASSWORD, Count, Stand, free_port, scenario, sql, until
 
 count = Count()
-stand = Stand(servers=16)
+stand = Stand(servers=18)
 legacy_addresses, legacy_admin = stand.start_simulator(1, ["--legacy-tls", "--generation", "8", "--sel-entries", "70"])
 sql("update network_settings set read_timeout_seconds = 2, connection_timeout_seconds = 2, retry_delay_seconds = 1; "
     "insert into network_settings (read_timeout_seconds, connection_timeout_seconds, retry_delay_seconds) "
     "select 2, 2, 1 where not exists (select from network_settings)")
 executor = stand.executor()
-used = iter(range(16))
+used = iter(range(18))
 
 
 def scope(*ids):
@@ -130,6 +130,23 @@ def session_lost_in_the_middle():
     count.check(row["status"] == "completed", "one new session is made", str(row["details"].get("error")))
 
 
+def device_restarts_in_the_middle():
+    index = next(used)
+    server = stand.add_server(index)
+    stand.fault(index, kind="slow", value=0.4)
+    job = stand.add_job("health_check", scope(server))
+    until("the session", 20, lambda: stand.simulator("GET", str(index))["sessions"] == 1)
+    stand.simulator("POST", "%d/reboot" % index, {"seconds": 1.5})
+    row = stand.wait(job)
+    count.check(row["status"] == "completed", "a short restart of the controller is got over", str(row["details"].get("error")))
+    index = next(used)
+    server = stand.add_server(index)
+    stand.simulator("POST", "%d/reboot" % index, {"seconds": 60})
+    row = stand.run_job("health_check", scope(server))
+    count.check(row["status"] == "failed" and "server-%d" % index in row["details"]["error"], "a long one fails the job",
+                str(row["details"].get("error")))
+
+
 def old_controller():
     server = stand.add_server(0, address=legacy_addresses[0])
     job = stand.run_job("health_check", scope(server))
@@ -182,7 +199,7 @@ def local_targets_need_a_setting():
 
 
 for test in (refused, wrong_password_is_tried_once, unavailable, unavailable_for_a_moment, stalled, dropped, cut, garbage,
-             wrong_shape, huge, deep, part_missing, no_free_session, endless_pages, session_lost_in_the_middle, old_controller,
+             wrong_shape, huge, deep, part_missing, no_free_session, endless_pages, session_lost_in_the_middle, device_restarts_in_the_middle, old_controller,
              checked_certificate,
              gateway_behind_tls, local_targets_need_a_setting):
     scenario(count, test.__name__, test)
