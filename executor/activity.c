@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/read_json.h"
-#include "executor/redact.h"
+#include "base/redact.h"
 
 static const char *operation_name(redfish_operation_t operation)
 {

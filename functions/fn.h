@@ -80,5 +80,6 @@ void fn_send_notification(api_task_t *task);
 void fn_send_teams_notification(api_task_t *task);
 void fn_openmanage_sync(api_task_t *task);
 void fn_vcenter_sync(api_task_t *task);
+void fn_openmanage_test(api_task_t *task);
 
 #endif

@@ -45,6 +45,8 @@ const fn_entry_t FN_TABLE[] = {
      "Signs in a user whom the executor has authenticated, by its ticket"},
     {"delete-managed-user", "POST", FN_AUTH_ROLE, "admin", "Admin role required", 64 * KIB, 30000,
      fn_delete_managed_user, "Takes a directory user's role back, and removes him"},
+    {"openmanage-test", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 60000,
+     fn_openmanage_test, "Signs in at an OpenManage Enterprise and out again"},
     {NULL, NULL, FN_AUTH_NONE, NULL, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

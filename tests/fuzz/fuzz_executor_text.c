@@ -2,7 +2,7 @@
  * redact. */
 #include "base/read_json.h"
 #include "executor/range.h"
-#include "executor/redact.h"
+#include "base/redact.h"
 #include "executor/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

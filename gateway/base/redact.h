@@ -1,6 +1,6 @@
 /* Taking secrets out of what is stored or shown: by key name at any depth, in URLs, and by value. */
-#ifndef EXECUTOR_REDACT_H
-#define EXECUTOR_REDACT_H
+#ifndef BASE_REDACT_H
+#define BASE_REDACT_H
 
 #include "base/pool.h"
 

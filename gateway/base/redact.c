@@ -1,4 +1,4 @@
-#include "executor/redact.h"
+#include "base/redact.h"
 
 #include "base/buf.h"
 #include "base/crypt.h"
