@@ -9,13 +9,15 @@ with media(oid, name, schema, label) as (
 rowtype(oid) as (
     select reltype from pg_catalog.pg_class where relkind in ('r', 'p', 'v', 'm', 'f')
 ),
--- roles that this login may become; a superuser may become any, of those only the ones granted to it count
+-- roles that this login may become; a superuser may become any, of those the ones granted to it and those without a
+-- login of their own count
 becomes(oid, name) as (
     select r.oid, r.rolname
       from pg_catalog.pg_roles r
       join pg_catalog.pg_roles me on me.rolname = current_user
      where r.oid = me.oid
         or r.oid in (select m.roleid from pg_catalog.pg_auth_members m where m.member = me.oid)
+        or me.rolsuper and not r.rolcanlogin and r.rolname !~ '^pg_'
         or not me.rolsuper and r.rolname !~ '^pg_' and pg_catalog.pg_has_role(me.oid, r.oid, 'member')
 )
 select 'cast' as kind, c.castsource::regtype::text as a, c.casttarget::regtype::text as b, c.castfunc::regproc::text as c,
