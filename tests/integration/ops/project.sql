@@ -56,6 +56,8 @@ insert into public.profiles values ('11111111-1111-4111-8111-111111111111', 'mov
 insert into public.user_roles (user_id, role) values ('11111111-1111-4111-8111-111111111111', 'operator');
 insert into public.activity_settings (encryption_key) values (encode('0123456789abcdef0123456789abcdef', 'base64'));
 insert into public.notification_settings (smtp_host, smtp_password) values ('mail.example.org', 'smtp-in-clear');
+insert into public.openmanage_settings (name, host, username, password)
+values ('ome', 'ome.example.org', 'admin', encode(extensions.encrypt('old-cipher', '0123456789abcdef0123456789abcdef', 'aes'), 'base64'));
 -- Lines that would be SQL, or the end of the data, if anybody took them for that.
 insert into public.diary (day, text) values
     ('2026-01-01', E'$$; drop table auth.users; --'), ('2026-01-02', E'\\.'), ('2026-01-03', E'tab\t and\nline');
