@@ -76,6 +76,8 @@ void fn_delete_managed_user(api_task_t *task);
 void fn_break_glass_authenticate(api_task_t *task);
 void fn_idm_authenticate(api_task_t *task);
 void fn_idm_provision(api_task_t *task);
+void fn_analyze_maintenance_windows(api_task_t *task);
+void fn_execute_maintenance_windows(api_task_t *task);
 void fn_send_notification(api_task_t *task);
 void fn_send_teams_notification(api_task_t *task);
 void fn_openmanage_sync(api_task_t *task);

@@ -47,6 +47,10 @@ const fn_entry_t FN_TABLE[] = {
      fn_delete_managed_user, "Takes a directory user's role back, and removes him"},
     {"openmanage-test", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 60000,
      fn_openmanage_test, "Signs in at an OpenManage Enterprise and out again"},
+    {"analyze-maintenance-windows", "POST", FN_AUTH_USER, NULL, NULL, 64 * KIB, 30000, fn_analyze_maintenance_windows,
+     "Finds times at which all clusters were safe; starts the scheduled safety checks"},
+    {"execute-maintenance-windows", "POST", FN_AUTH_EXECUTOR, "admin operator", NULL, 64 * KIB, 300000,
+     fn_execute_maintenance_windows, "Makes the jobs of maintenance windows whose time has come"},
     {NULL, NULL, FN_AUTH_NONE, NULL, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

@@ -3,11 +3,13 @@
 import { CANARIES, Gateway, mailServer, makePeople, run, SERVICE, ANON, webhook } from './lib.mjs';
 import { factScenes } from './facts.mjs';
 import { startDirectory } from './directory.mjs';
+import * as maintenance from './maintenance.mjs';
 import * as notifications from './notifications.mjs';
 import * as signins from './signins.mjs';
 
 const wanted = process.argv.slice(2);
 const env = {
+  BASALT_SCHEDULER: 'false',
   GOTRUE_MAILER_AUTOCONFIRM: 'true', BASALT_EXECUTOR_SHARED_SECRET: CANARIES.shared, SUPABASE_SERVICE_ROLE_KEY: SERVICE,
   SUPABASE_ANON_KEY: ANON, BASALT_CA_FILE: `${process.env.BASALT_TEST_DIR}/peer.crt`, BASALT_LOG_LEVEL: 'debug',
   ASAN_OPTIONS: 'detect_leaks=1',
@@ -20,7 +22,7 @@ const directory = await startDirectory();
 const world = { gateway, second, mails, hook, directory, people: await makePeople(gateway) };
 world.strict = await Gateway.start({ ...env, BASALT_INTERNAL_DB_URI: '' });
 const gateways = [gateway, second, world.strict];
-const scenes = { ...(await factScenes(world)), ...notifications, ...signins };
+const scenes = { ...(await factScenes(world)), ...notifications, ...maintenance, ...signins };
 let passed = 0, failed = 0;
 
 function count(isGood, what, detail = '') {
