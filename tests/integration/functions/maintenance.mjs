@@ -5,12 +5,14 @@ import { call, check, equal, rowCount, run, SERVICE, sql } from './lib.mjs';
 const literal = (value) => (value === null ? 'null' : Array.isArray(value) ? `array[${value.map((v) => `'${v}'`)}]::text[]`
   : typeof value === 'object' ? `'${JSON.stringify(value)}'::jsonb` : `'${value}'`);
 
+let fleets = 0;
 function fleet() {
+  fleets++;
   run(`delete from public.maintenance_windows; delete from public.jobs; delete from public.vcenter_hosts;
        delete from public.server_group_members; delete from public.notification_settings; delete from public.cluster_safety_checks`);
   const servers = Array.from({ length: 4 }, (_, i) => {
     const id = randomUUID();
-    run(`insert into public.servers (id, ip_address) values ('${id}', '10.9.${Math.floor(Math.random() * 250)}.${i + 1}')`);
+    run(`insert into public.servers (id, ip_address) values ('${id}', '10.9.${fleets}.${i + 1}')`);
     return id;
   });
   for (const [i, cluster] of ['A', 'A', 'B'].entries())
