@@ -160,6 +160,11 @@ void db_tx_cancel(db_tx_t *tx)
     }
 }
 
+bool db_tx_blocks_others(const db_tx_t *tx)
+{
+    return tx->state == TX_STATE_SENT && tx->conn->depth > 1;
+}
+
 void db_tx_pause(db_tx_t *tx)
 {
     if (tx->state == TX_STATE_SENT && tx->conn->first == &tx->segment)

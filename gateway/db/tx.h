@@ -80,6 +80,8 @@ void db_tx_cancel(db_tx_t *tx);
 
 /* Back-pressure for long results: stop / go on reading rows of this transaction. No row follows a pause;
  * allowed inside on_row. Rows go on in a later turn of the loop after db_tx_resume. */
+/* Others wait behind this transaction on its connection: pausing it would pause them. */
+bool db_tx_blocks_others(const db_tx_t *tx);
 void db_tx_pause(db_tx_t *tx);
 void db_tx_resume(db_tx_t *tx);
 

@@ -218,7 +218,12 @@ static db_end_t on_decide(void *arg)
 
 static void on_retry(void *arg)
 {
-    rest_result_reset(arg);
+    rest_run_t *run = arg;
+    run->guard = NULL;
+    if (run->stream != NULL)
+        run->is_spoiled = true;
+    else
+        rest_result_reset(run);
 }
 
 static void on_done(void *arg, const err_t *error)

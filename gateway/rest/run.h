@@ -49,8 +49,10 @@ typedef struct {
     const err_t *guard;    /* why the transaction is rolled back although it succeeded */
     http_stream_t *stream; /* once the head of a streamed answer was sent */
     bool is_streamed;
+    bool is_spoiled; /* the transaction began anew after rows were sent: the answer cannot be saved */
     bool is_paused;
-    loop_timer_t stall; /* runs while paused */
+    size_t unpaused_bytes; /* written while the client was behind and the rows could not be paused */
+    loop_timer_t stall;    /* runs while paused */
     int64_t stage_started_us;
     int64_t stage_us[REST_STAGE_COUNT];
 } rest_run_t;

@@ -9,6 +9,9 @@
  * longer. */
 #define BUFFERED_COUNT_MAX (32 * 1024 * 1024)
 #define CHUNK_MIN (32 * 1024)
+/* Kept for a slow reader while other transactions stand behind his on the same connection: they must not wait
+ * for him. Beyond it he is cut. */
+#define UNPAUSED_MAX (64 * 1024 * 1024)
 
 /* Only plain reads: rows of a mutation are shown after its commit, and one that may yet be refused waits. */
 static bool may_stream(const rest_run_t *run)
@@ -23,13 +26,15 @@ static bool may_stream(const rest_run_t *run)
 static void on_gone(void *arg)
 {
     rest_run_t *run = arg;
-    run->stream = NULL; /* the pool's dispose cancels the transaction */
+    loop_timer_stop(&run->stall);
+    run->stream = NULL;
+    if (run->tx != NULL)
+        db_tx_cancel(run->tx);
+    run->tx = NULL;
 }
 
-/* The client took nothing for too long while a database connection waits for it. */
-static void on_stall(void *arg)
+static void cut(rest_run_t *run)
 {
-    rest_run_t *run = arg;
     http_stream_t *stream = run->stream;
     observe(LOG_INFO, "rest_reader_too_slow", F_STR("request_id", run->ctx->request_id),
             F_INT("rows", run->result.renderer.row_count));
@@ -40,10 +45,17 @@ static void on_stall(void *arg)
     http_stream_abort(stream);
 }
 
+/* The client took nothing for too long while a database connection waits for it. */
+static void on_stall(void *arg)
+{
+    cut(arg);
+}
+
 static void on_drain(void *arg)
 {
     rest_run_t *run = arg;
     loop_timer_stop(&run->stall);
+    run->unpaused_bytes = 0;
     if (run->tx != NULL && run->is_paused)
         db_tx_resume(run->tx);
     run->is_paused = false;
@@ -61,20 +73,33 @@ static void begin(rest_run_t *run)
         http_stream_on_drain(run->stream, on_drain, run);
 }
 
+static void pause_rows(rest_run_t *run)
+{
+    run->is_paused = true;
+    db_tx_pause(run->tx);
+    loop_timer_start(run->ctx->gateway->loop, &run->stall, run->settings->stall_timeout_ms, on_stall, run);
+}
+
 static void flush(rest_run_t *run)
 {
+    size_t len = run->result.body.len;
     bool has_room = http_stream_write(run->stream, buf_str(&run->result.body));
     buf_clear(&run->result.body);
-    if (!has_room && run->tx != NULL && !run->is_paused) {
-        run->is_paused = true;
-        db_tx_pause(run->tx);
-        loop_timer_start(run->ctx->gateway->loop, &run->stall, run->settings->stall_timeout_ms, on_stall,
-                         run);
-    }
+    if (has_room || run->tx == NULL || run->is_paused)
+        return;
+    run->unpaused_bytes += len;
+    if (!db_tx_blocks_others(run->tx))
+        pause_rows(run);
+    else if (run->unpaused_bytes > UNPAUSED_MAX)
+        cut(run);
 }
 
 void rest_stream_rows(rest_run_t *run)
 {
+    if (run->is_spoiled) {
+        buf_clear(&run->result.body);
+        return;
+    }
     size_t len = run->result.body.len;
     size_t max = run->plan.is_count_page_total ? BUFFERED_COUNT_MAX : BUFFERED_MAX;
     if (run->stream == NULL && len > max && may_stream(run))
@@ -86,7 +111,7 @@ void rest_stream_rows(rest_run_t *run)
 void rest_stream_end(rest_run_t *run, const err_t *error)
 {
     http_stream_t *stream = run->stream;
-    if (error != NULL) {
+    if (error != NULL || run->is_spoiled) {
         run->stream = NULL;
         http_stream_abort(stream);
         return;
