@@ -24,6 +24,7 @@ WORKLOADS = [
     ("point", "GET", "/servers?id=eq." + SERVER % 4711, None),
     ("list 100", "GET", "/servers?limit=100", None),
     ("list 1000", "GET", "/servers?limit=1000", None),
+    ("row policy 100", "GET", "/guarded_servers?limit=100", None),
     ("list 25 count", "GET", "/servers?limit=25", None),
     ("embed", "GET", "/jobs?select=id,status,job_tasks(id,status,servers(hostname))&order=created_at.desc&limit=20", None),
     ("rpc", "POST", "/rpc/add", '{"a":1,"b":2}'),

@@ -58,7 +58,13 @@ create function public.add(a int, b int) returns int language sql stable as $$ s
 
 alter table public.servers enable row level security;
 create policy "signed in users read" on public.servers for select to authenticated
-    using (public.has_role((select auth.uid()), 'admin') or public.has_role((select auth.uid()), 'viewer'));
+    using ((select public.has_role(auth.uid(), 'admin')) or (select public.has_role(auth.uid(), 'viewer')));
+-- The same with a policy that PostgreSQL evaluates for each row.
+create table public.guarded_servers as select * from public.servers limit 1000;
+alter table public.guarded_servers enable row level security;
+create policy "signed in users read" on public.guarded_servers for select to authenticated
+    using (public.has_role((select auth.uid()), 'admin'));
+grant select on public.guarded_servers to authenticated;
 alter table public.jobs enable row level security;
 create policy "signed in users read" on public.jobs for select to authenticated using (true);
 alter table public.job_tasks enable row level security;
