@@ -83,5 +83,11 @@ void fn_send_teams_notification(api_task_t *task);
 void fn_openmanage_sync(api_task_t *task);
 void fn_vcenter_sync(api_task_t *task);
 void fn_openmanage_test(api_task_t *task);
+void fn_test_vcenter_connection(api_task_t *task);
+void fn_sync_vcenter_direct(api_task_t *task);
+void fn_preview_server_info(api_task_t *task);
+void fn_refresh_server_info(api_task_t *task);
+void fn_test_virtual_media_share(api_task_t *task);
+void fn_validate_network_prerequisites(api_task_t *task);
 
 #endif

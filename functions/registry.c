@@ -51,6 +51,18 @@ const fn_entry_t FN_TABLE[] = {
      "Finds times at which all clusters were safe; starts the scheduled safety checks"},
     {"execute-maintenance-windows", "POST", FN_AUTH_EXECUTOR, "admin operator", NULL, 64 * KIB, 300000,
      fn_execute_maintenance_windows, "Makes the jobs of maintenance windows whose time has come"},
+    {"test-vcenter-connection", "POST", FN_AUTH_USER, NULL, NULL, 64 * KIB, 60000, fn_test_vcenter_connection,
+     "Signs in at a vCenter and out again (admin)"},
+    {"sync-vcenter-direct", "POST", FN_AUTH_USER, NULL, NULL, 64 * KIB, 300000, fn_sync_vcenter_direct,
+     "Asks the vCenters for their hosts and takes them (admin)"},
+    {"preview-server-info", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 90000,
+     fn_preview_server_info, "What a device tells about itself, before it is a server"},
+    {"refresh-server-info", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 90000,
+     fn_refresh_server_info, "Asks a server's controller and stores what it tells"},
+    {"test-virtual-media-share", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 30000,
+     fn_test_virtual_media_share, "Whether a share of images answers, and what a web directory lists"},
+    {"validate-network-prerequisites", "POST", FN_AUTH_USER, NULL, NULL, 64 * KIB, 60000,
+     fn_validate_network_prerequisites, "Counts servers, signs in at the vCenter, resolves its name"},
     {NULL, NULL, FN_AUTH_NONE, NULL, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

@@ -33,7 +33,8 @@ void sync_summary_reply(api_task_t *task, const sync_summary_t *summary, bool hi
     emit_kv_bool(&emit, "success", true);
     emit_key(&emit, STR("summary"));
     emit_object_begin(&emit);
-    emit_kv_int(&emit, "total", summary->total);
+    if (summary->total != SYNC_TOTAL_HIDDEN)
+        emit_kv_int(&emit, "total", summary->total);
     emit_kv_int(&emit, "new", summary->added);
     emit_kv_int(&emit, "updated", summary->updated);
     emit_kv_int(&emit, "auto_linked", summary->linked);

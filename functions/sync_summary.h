@@ -4,6 +4,8 @@
 
 #include "functions/fn.h"
 
+#define SYNC_TOTAL_HIDDEN (-1) /* as total: not shown */
+
 typedef struct {
     int64_t total, added, updated, linked, failed;
     json_t *errors; /* array of strings, owned by the task's pool */

@@ -1,4 +1,4 @@
-#include "functions/sync_summary.h"
+#include "functions/vcenter_hosts.h"
 
 /* Managed object ids repeat across vCenters, so a host is known by both. */
 static const char UPSERT_SQL[] =
@@ -55,10 +55,6 @@ static const char FINISH_SQL[] = "with audited as ("
                                  " values ('vcenter_api', '/vcenter-sync', 'VCENTER_SYNC', $4, $5::boolean, "
                                  "$2::jsonb, 'vcenter_sync_edge', $1::uuid)";
 
-typedef struct {
-    str_t user, job_id, source; /* null strings when absent */
-} sync_request_t;
-
 static bool is_true(str_t value)
 {
     return str_eq(value, STR("t"));
@@ -74,8 +70,8 @@ static err_t *note_task(db_session_t *session, const sync_request_t *request, st
         DB_PARAMS(request->job_id, host_id, is_good ? STR("completed") : STR("failed"), log), NULL);
 }
 
-static err_t *take_host(api_task_t *task, db_session_t *session, const sync_request_t *request,
-                        const json_t *host, sync_summary_t *summary)
+err_t *vcenter_hosts_take(api_task_t *task, db_session_t *session, const sync_request_t *request,
+                          const json_t *host, sync_summary_t *summary)
 {
     db_rows_t rows = {0}, linked = {0};
     str_t name = sync_text(task, host, "name"), id = sync_text(task, host, "vcenter_id");
@@ -144,7 +140,7 @@ static void take_all(api_task_t *task, const sync_request_t *request, const json
     json_array_foreach(hosts, i, host)
     {
         if (err == NULL)
-            err = take_host(task, session, request, host, &summary);
+            err = vcenter_hosts_take(task, session, request, host, &summary);
     }
     if (err == NULL)
         err = finish(task, session, request, &summary);

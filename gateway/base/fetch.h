@@ -25,6 +25,7 @@ typedef struct {
     int timeout_ms;           /* whole exchange; 0: 30,000 */
     size_t response_max;      /* bytes; 0: 8 MiB */
     bool is_tls_unverified;   /* self-signed devices */
+    bool is_connect_only;   /* only the TCP connection, nothing is sent; of the URL host and port count */
     bool is_tls_legacy;       /* TLS 1.0 and SECLEVEL 0 for old controllers */
     str_t ca_file;            /* PEM path; null string: system store */
     fetch_addr_t addr_policy; /* judged on the connected socket's address */

@@ -1,0 +1,195 @@
+#include "functions/device_info.h"
+
+#include "base/clock.h"
+#include "functions/activity.h"
+#include "functions/peer.h"
+
+#define TIMEOUT_MS 10000
+
+static const char CREDENTIALS_SQL[] =
+    "select c.username, public.decrypt_password(c.password_encrypted,"
+    "                          (select encryption_key from public.activity_settings limit 1))"
+    "  from public.credential_sets c"
+    " where case when $1::uuid is null then c.is_default and c.credential_type = 'idrac' else c.id = "
+    "$1::uuid end"
+    "   and c.password_encrypted is not null"
+    " order by c.priority, c.created_at limit 1";
+
+typedef struct {
+    api_task_t *task;
+    const device_where_t *where;
+} recorder_t;
+
+static const char *operation_name(redfish_operation_t operation)
+{
+    switch (operation) {
+    case REDFISH_SESSION_CREATE:
+        return "session_create";
+    case REDFISH_SESSION_DELETE:
+        return "session_delete";
+    case REDFISH_API_FALLBACK:
+        return "idrac_api_fallback";
+    default:
+        return "idrac_api";
+    }
+}
+
+static void on_record(void *arg, const redfish_record_t *record)
+{
+    const recorder_t *recorder = arg;
+    activity_t activity = {.command_type = pool_cstr(recorder->task->pool, record->method),
+                           .operation_type = operation_name(record->operation),
+                           .source = "edge_function",
+                           .endpoint = record->path,
+                           .full_url = record->url,
+                           .server_id = recorder->where->server_id,
+                           .user_id = recorder->task->identity.sub,
+                           .headers = record->headers,
+                           .header_count = record->header_count,
+                           .request_body = record->request_body,
+                           .response_body = record->response_body,
+                           .status = record->status,
+                           .elapsed_us = record->elapsed_us,
+                           .is_success = record->is_success,
+                           .error = record->error,
+                           .secrets = &recorder->where->password,
+                           .secret_count = 1};
+    activity_note(recorder->task->gateway, recorder->task->pool, &activity);
+}
+
+static str_t link_of(const json_t *root, const char *name)
+{
+    const json_t *link = read_json_object(root, name);
+    return link != NULL ? read_json_str(link, "@odata.id") : STR_NULL;
+}
+
+static str_t endpoints_of(pool_t *pool, const json_t *root)
+{
+    static const char *const NAMES[][2] = {{"systems", "Systems"},    {"managers", "Managers"},
+                                           {"chassis", "Chassis"},    {"update_service", "UpdateService"},
+                                           {"task_service", "Tasks"}, {"session_service", "SessionService"}};
+    buf_t out;
+    emit_t emit;
+    buf_init(&out, pool, 256);
+    emit_init(&emit, &out);
+    emit_object_begin(&emit);
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        emit_key(&emit, str_from_c(NAMES[i][0]));
+        emit_string(&emit, link_of(root, NAMES[i][1]));
+    }
+    emit_object_end(&emit);
+    return buf_str(&out);
+}
+
+static err_t *read_root(redfish_t *redfish, pool_t *pool, device_info_t *out)
+{
+    json_t *root = NULL;
+    err_t *err = redfish_probe(redfish, pool, &root);
+    if (err != NULL && str_eq(err->code, STR("tls"))) {
+        redfish_use_legacy_tls(redfish);
+        err = redfish_probe(redfish, pool, &root);
+    }
+    if (err != NULL)
+        return err;
+    redfish_identify(root, &out->identity);
+    out->endpoints = endpoints_of(pool, root);
+    return NULL;
+}
+
+/* The controller is optional. */
+static void read_manager(redfish_t *redfish, pool_t *pool, device_info_t *out)
+{
+    json_t *manager = NULL;
+    err_t *err = redfish_get(redfish, pool, STR(REDFISH_MANAGER), &manager);
+    if (err != NULL)
+        return;
+    out->system.firmware_version = read_json_str(manager, "FirmwareVersion");
+    out->interfaces = link_of(manager, "EthernetInterfaces");
+}
+
+static err_t *read_all(redfish_t *redfish, pool_t *pool, device_info_t *out, const char **stage)
+{
+    int64_t start = clock_mono_us(), from = start;
+    *stage = "Failed to connect to iDRAC";
+    err_t *err = read_root(redfish, pool, out);
+    out->root_us = clock_mono_us() - from;
+    if (err != NULL)
+        return err;
+    *stage = "Failed to retrieve system information";
+    err = redfish_open(redfish, pool);
+    from = clock_mono_us();
+    if (err == NULL)
+        err = redfish_read_system(redfish, pool, &out->system);
+    out->system_us = clock_mono_us() - from;
+    if (err != NULL)
+        return err;
+    from = clock_mono_us();
+    read_manager(redfish, pool, out);
+    out->manager_us = clock_mono_us() - from;
+    out->total_us = clock_mono_us() - start;
+    out->has_session = !str_is_null(redfish_session_path(redfish));
+    return NULL;
+}
+
+err_t *device_info_read(api_task_t *task, const device_where_t *where, device_info_t *out, const char **stage)
+{
+    recorder_t recorder = {task, where};
+    *out = (device_info_t){0};
+    *stage = "Failed to connect to iDRAC";
+    if (!peer_is_host(where->address))
+        return err_make(task->pool, 400, ERR_FAMILY_UPSTREAM, "address", "The address is not valid");
+    redfish_t *redfish = redfish_create(&(redfish_options_t){.address = where->address,
+                                                             .username = where->username,
+                                                             .password = where->password,
+                                                             .is_legacy_tls = where->is_legacy_tls,
+                                                             .addr_policy = peer_policy(task),
+                                                             .timeout_ms = TIMEOUT_MS,
+                                                             .attempts_max = 1,
+                                                             .on_record = on_record,
+                                                             .arg = &recorder});
+    err_t *err = read_all(redfish, task->pool, out, stage);
+    redfish_destroy(redfish);
+    return err;
+}
+
+str_t device_info_failure(api_task_t *task, const char *stage, const err_t *err)
+{
+    bool is_transport = str_eq(err->code, STR("connect")) || str_eq(err->code, STR("timeout")) ||
+                        str_eq(err->code, STR("tls")) || str_eq(err->code, STR("address")) ||
+                        str_eq(err->code, STR("protocol"));
+    if (is_transport)
+        return err->message;
+    bool is_root = strcmp(stage, "Failed to connect to iDRAC") == 0;
+    return pool_printf(
+        task->pool, is_root ? "iDRAC responded with status %d" : "System info request failed with status %d",
+        (int)err->status);
+}
+
+void device_info_emit_times(emit_t *emit, const device_info_t *info)
+{
+    emit_key(emit, STR("response_times"));
+    emit_object_begin(emit);
+    emit_kv_int(emit, "root_ms", info->root_us / 1000);
+    emit_kv_int(emit, "system_ms", info->system_us / 1000);
+    emit_kv_int(emit, "manager_ms", info->manager_us / 1000);
+    emit_kv_int(emit, "total_ms", info->total_us / 1000);
+    emit_object_end(emit);
+    emit_kv_string(emit, "auth_method", info->has_session ? STR("session_token") : STR("basic_auth"));
+}
+
+err_t *device_info_credentials(api_task_t *task, str_t set_id, device_where_t *where, bool *is_found)
+{
+    db_session_t *session = NULL;
+    db_rows_t rows = {0};
+    *is_found = false;
+    err_t *err = fn_begin_service(task, &session);
+    if (err == NULL)
+        err = db_session_query(session, FN_SQL(CREDENTIALS_SQL), DB_PARAMS(set_id), &rows);
+    db_session_rollback(session);
+    if (err != NULL || rows.row_count == 0 || str_is_null(db_value(&rows, 0, 1)))
+        return err;
+    *is_found = true;
+    where->username = db_value(&rows, 0, 0);
+    where->password = db_value(&rows, 0, 1);
+    return NULL;
+}
