@@ -2,12 +2,16 @@
 # An instance of its own for tests: own directory, own ports, the sanitized programs, gone at the end. Sourced.
 #   test_instance_up / test_instance_down
 
+# Below the range from which the system takes the ports of clients.
 free_port() {
     local port
-    while :; do
-        port=$((20000 + RANDOM % 20000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s' "$port" && return; }
+    for port in $(shuf -i 20000-32000 -n 50); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || {
+            echo "$port"
+            return
+        }
     done
+    return 1
 }
 
 test_instance_up() {
