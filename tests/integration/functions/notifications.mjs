@@ -192,3 +192,17 @@ export async function two_gateways_send_a_burst_once(world) {
   await sleep(500);
   equal(cards(world, 'FAILED').length, 30, 'cards');
 }
+
+export async function a_notice_that_no_channel_took_is_sent_later(world) {
+  settings(world, { smtp_host: null });
+  world.hook.answer = 500;
+  const job = insertJob('health_check');
+  run(`update public.jobs set status = 'failed' where id = '${job}'`);
+  await until('a first try', 15, () => rowCount('public.notification_logs', "status = 'failed'") === 1);
+  await sleep(300);
+  equal(rowCount('basalt.job_notices', 'sent_at is null and attempts = 1 and due_at > now()'), 1, 'kept for later');
+  world.hook.answer = 200;
+  run('update basalt.job_notices set due_at = now(); notify basalt_notices');
+  await until('the second', 15, () => rowCount('basalt.job_notices', 'sent_at is not null and attempts = 2') === 1);
+  equal(cards(world, 'FAILED').length, 2, 'posts');
+}
