@@ -3,6 +3,7 @@ import http.server
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import uuid
@@ -239,9 +240,39 @@ def activity(stand, count, people):
     peer.close()
 
 
+def tool(stand, name, peer, **env):
+    prefix = {"openmanage-sync": "OPENMANAGE", "vcenter-sync": "VCENTER"}[name]
+    values = {"HOST": "localhost", "PORT": str(peer.port), "USERNAME": peer.user, "PASSWORD": CANARY, "CA_FILE": peer.cert}
+    base = {prefix + "_" + key: value for key, value in values.items()}
+    base.update(BASALT_URL=stand.url, BASALT_API_TOKEN="canary-api-token", SERVICE_ROLE_KEY=stand.service_key)
+    done = subprocess.run([os.path.join(HERE, "..", "..", "..", "tools", name)], env=dict(base, **env), capture_output=True,
+                          text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def tools(stand, count, people):
+    peer = Peer(stand.directory, CANARY)
+    owner = sql("select user_id from user_roles where role = 'operator' limit 1")[0]["user_id"]
+    sql("insert into api_tokens (user_id, name, token_hash) values ('%s', 'cron', encode(sha256('canary-api-token'), 'hex'))"
+        % owner)
+    code, text = tool(stand, "openmanage-sync", peer)
+    count.check(code == 0 and "total 5, new 5, updated 0" in text, "OpenManage: all pages are taken", "%d %s" % (code, text))
+    count.check(not peer.sessions, "OpenManage: the session is ended")
+    code, text = tool(stand, "vcenter-sync", peer)
+    count.check(code == 0 and "total 3" in text and not peer.sessions, "vCenter: the hosts are taken", "%d %s" % (code, text))
+    for name, prefix in (("openmanage-sync", "OPENMANAGE"), ("vcenter-sync", "VCENTER")):
+        for what, wanted, env in (("a wrong password", 3, {prefix + "_PASSWORD": "no"}), ("an unknown authority", 5, {prefix + "_CA_FILE": ""}),
+                                  ("no listener", 4, {prefix + "_PORT": str(free_port())}), ("no host", 2, {prefix + "_HOST": ""}),
+                                  ("a bad key of Basalt", 3, {"BASALT_API_TOKEN": "bad", "SERVICE_ROLE_KEY": "bad"})):
+            code, text = tool(stand, name, peer, **env)
+            count.check(code == wanted and "error: " in text and CANARY not in text and "Traceback" not in text,
+                        "%s: %s has its exit code" % (name, what), "%d %s" % (code, text))
+    peer.close()
+
+
 SCENES = {"openmanage": [openmanage], "vcenter": [lambda s, c, p: vcenter(s, c, p, "api"),
                                                   lambda s, c, p: vcenter(s, c, p, "rest")],
-          "devices": [devices], "network": [network], "shares": [shares], "activity": [activity]}
+          "devices": [devices], "network": [network], "shares": [shares], "activity": [activity], "tools": [tools]}
 
 
 def main():
