@@ -22,6 +22,7 @@ class NetStand(Stand):
     def spawn_gateway(self, port, **env):
         if self.local:
             env["BASALT_ALLOW_LOCAL_TARGETS"] = "true"
+        env["ASAN_OPTIONS"] = "detect_leaks=1"
         return super().spawn_gateway(port, **env)
 
     def person(self, role):
