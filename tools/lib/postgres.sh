@@ -53,10 +53,12 @@ _pg_load() {
 
 _pg_write_settings() {
     local dir=$1 port=$2 socket_dir=$3 preload=
-    # pg_cron works only when it is loaded at the start, in one database.
+    # pg_cron works only when it is loaded at the start, in one database; as background workers, since it has no
+    # password to log in with.
     if [ -e "$("$(pg_bin)/pg_config" --pkglibdir 2>/dev/null)/pg_cron.so" ]; then
         preload="shared_preload_libraries = 'pg_cron'
-cron.database_name = 'postgres'"
+cron.database_name = 'postgres'
+cron.use_background_workers = on"
     fi
     cat <<CONF
 # Written by Basalt at every start of tools/up; put own settings into postgresql.conf below the include.
