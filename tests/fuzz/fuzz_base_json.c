@@ -17,8 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             __builtin_trap();
     } else {
         const read_json_limits_t loose = {.size_max = 1 << 20, .depth_max = 32, .any_value = true};
-        err = read_json(pool, read_json_dump(pool, value), &loose, &again);
-        if (err != NULL || !json_equal(value, again))
+        str_t text = read_json_dump(pool, value);
+        err = read_json(pool, text, &loose, &again);
+        /* As text: 1.0 is written as 1, which reads back as an integer. */
+        if (err != NULL || !str_eq(text, read_json_dump(pool, again)))
             __builtin_trap();
     }
     pool_destroy(pool);
