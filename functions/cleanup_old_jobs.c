@@ -222,10 +222,7 @@ void fn_cleanup_old_jobs(api_task_t *task)
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL) {
         err = clean(task, session, body, &reply);
-        if (err == NULL)
-            err = db_session_commit(session);
-        else
-            db_session_rollback(session);
+        err = fn_end(session, err);
     }
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));

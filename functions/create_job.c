@@ -192,10 +192,7 @@ static void create(api_task_t *task, db_session_t *session, const job_request_t 
         return;
     }
     err_t *err = insert_all(task, session, job, &job_json);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
     else

@@ -133,10 +133,7 @@ static void remove_user(api_task_t *task, removal_t *removal)
     }
     if (err == NULL)
         err = delete_rows(task, session, removal);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err == NULL && removal->is_profile_deleted)
         err = delete_user_sign_in(task, removal->profile_id, &removal->is_sign_in_deleted);
     if (err != NULL)

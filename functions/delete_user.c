@@ -134,10 +134,7 @@ static void delete_target(api_task_t *task, target_t *target)
             session, FN_SQL(AUDIT_SQL),
             DB_PARAMS(task->identity.sub, task->client_addr, target->id, target->email, target->full_name),
             NULL);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err == NULL)
         err = delete_user_sign_in(task, target->id, NULL);
     if (err != NULL)

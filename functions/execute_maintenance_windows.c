@@ -315,10 +315,7 @@ static void execute(run_t *run, str_t id)
     err_t *err = fn_begin_service(run->task, &session);
     if (err == NULL)
         err = work_on(run, session, &outcome);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL) {
         run->processed++;
         add_result(run, id, STR_NULL, STR_NULL, STR_NULL, fn_error_text(run->task, err));

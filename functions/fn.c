@@ -59,6 +59,14 @@ err_t *fn_begin_caller(api_task_t *task, db_session_t **session)
         &(db_session_who_t){.role = task->identity.role, .claims_json = task->identity.claims_json}, session);
 }
 
+err_t *fn_end(db_session_t *session, err_t *err)
+{
+    if (err == NULL)
+        return db_session_commit(session);
+    db_session_rollback(session);
+    return err;
+}
+
 void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t param_count,
                     void (*fail)(api_task_t *task, int status, str_t message))
 {
@@ -67,10 +75,7 @@ void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t par
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = db_session_query(session, sql, params, param_count, &rows);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         fail(task, 500, fn_error_text(task, err));
     else

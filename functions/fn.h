@@ -25,6 +25,10 @@ err_t *fn_begin_caller(api_task_t *task, db_session_t **session) MUST_CHECK;
 /* As the service role, for work that no request asked for. */
 err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **session) MUST_CHECK;
 
+/* Ends a transaction as `err` says: commits when it is NULL, else rolls back. Returns what went wrong, if
+ * anything. */
+err_t *fn_end(db_session_t *session, err_t *err) MUST_CHECK;
+
 /* One statement as the service role whose only value is the reply, as JSON text; commits, replies 200.
  * On an error nothing is written and `fail` replies 500. */
 void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t param_count,

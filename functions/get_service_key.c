@@ -7,10 +7,7 @@ void fn_get_service_key(api_task_t *task)
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = fn_audit(session, task->identity.sub, "service_key_revealed", STR("{}"), task->client_addr);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL || key.len == 0) {
         fn_fail(task, 500,
                 err != NULL ? fn_error_text(task, err) : STR("The service role key is not configured"));

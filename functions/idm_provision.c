@@ -43,10 +43,7 @@ static err_t *use_ticket(api_task_t *task, const json_t *claims)
     if (err == NULL)
         err = db_session_query(session, STR("select basalt.ticket_use($1::uuid, to_timestamp($2::bigint))"),
                                DB_PARAMS(read_json_str(claims, "jti"), until), &rows);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err == NULL && !str_eq(db_value(&rows, 0, 0), STR("t")))
         err = err_make(task->pool, 401, ERR_FAMILY_AUTH, "ticket",
                        "The sign-in ticket is missing, used or no longer valid");

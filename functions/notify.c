@@ -256,10 +256,7 @@ static void write_log(gateway_t *gateway, pool_t *pool, const notice_t *notice, 
     err_t *err = fn_begin_service_for(gateway, pool, &session);
     if (err == NULL)
         err = log_outcomes(session, pool, notice, result);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         observe(LOG_WARN, "notification_not_logged", F_STR("code", err->code),
                 F_STR("message", err->message));

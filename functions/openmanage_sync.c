@@ -123,10 +123,7 @@ static void take_all(api_task_t *task, const json_t *body, const json_t *devices
     }
     if (err == NULL)
         err = finish(task, session, body, &summary);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
     else
@@ -142,10 +139,7 @@ static void queue_job(api_task_t *task)
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = db_session_query(session, FN_SQL(QUEUE_SQL), DB_PARAMS(task->identity.sub), NULL);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
     else

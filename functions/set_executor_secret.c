@@ -108,10 +108,7 @@ void fn_set_executor_secret(api_task_t *task)
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL) {
         err = act(task, session, read_json_str(body, "action"));
-        if (err == NULL)
-            err = db_session_commit(session);
-        else
-            db_session_rollback(session);
+        err = fn_end(session, err);
     }
     if (err != NULL)
         fn_fail(task, 500, fn_error_text(task, err));

@@ -105,10 +105,7 @@ void sign_in_audit_failure(api_task_t *task, const char *action, str_t details_j
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = fn_audit(session, STR_NULL, action, details_json, task->client_addr);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         observe(LOG_WARN, "sign_in_not_audited", F_STR("code", err->code), F_STR("message", err->message));
 }

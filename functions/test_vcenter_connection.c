@@ -53,10 +53,7 @@ static void note_success(api_task_t *task, str_t host)
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = db_session_query(session, FN_SQL(TOUCH_SQL), DB_PARAMS(host), NULL);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     (void)err; /* a date beside the settings: not worth failing the test of a connection */
 }
 

@@ -144,10 +144,7 @@ static void take_all(api_task_t *task, const sync_request_t *request, const json
     }
     if (err == NULL)
         err = finish(task, session, request, &summary);
-    if (err == NULL)
-        err = db_session_commit(session);
-    else
-        db_session_rollback(session);
+    err = fn_end(session, err);
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
     else
