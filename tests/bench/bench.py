@@ -1,156 +1,164 @@
 #!/usr/bin/python3
-"""Basalt against PostgREST in one run: CPU per request, throughput, latency, memory, as ratios.
+"""Basalt against PostgREST in one run: CPU per request, throughput, latency, memory, as ratios beside their goals.
 
-Both servers use the same PostgreSQL and take turns, workload by workload, so that a machine whose speed drifts hurts
-both alike. CPU per request counts the server process and the PostgreSQL processes. Started by tests/bench/run.
+Both servers use the same PostgreSQL and take turns, workload by workload and round by round, so that a machine whose speed
+drifts hurts both alike; a figure is the median of the rounds. CPU per request counts the server and PostgreSQL's
+processes. Nothing here fails because of a time. Started by tests/bench/run.
 """
 import argparse
-import base64
-import hashlib
-import hmac
-import json
 import os
 import re
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
 
-TICK = os.sysconf("SC_CLK_TCK")
-SERVER = "10000000-0000-4000-8000-%012d"
-WORKLOADS = [
-    # name, method, path, body, connections
-    ("point", "GET", "/servers?id=eq." + SERVER % 4711, None),
-    ("list 100", "GET", "/servers?limit=100", None),
-    ("list 1000", "GET", "/servers?limit=1000", None),
-    ("row policy 100", "GET", "/guarded_servers?limit=100", None),
-    ("list 25 count", "GET", "/servers?limit=25", None),
-    ("embed", "GET", "/jobs?select=id,status,job_tasks(id,status,servers(hostname))&order=created_at.desc&limit=20", None),
-    ("rpc", "POST", "/rpc/add", '{"a":1,"b":2}'),
-    ("insert", "POST", "/notes", '{"body":"a short note"}'),
-]
-HEADERS = {"list 25 count": {"Prefer": "count=exact"}, "insert": {"Prefer": "return=representation"}}
+import floor
+import memory
+from load import Generator
+from process import cpu_us, peak_kib, reset_peak, tree_cpu_us
+from server import basalt, peer
+from table import Ratio, amount, count_met, markdown
+from workloads import WORKLOADS
+
+PGBENCH_CONNECTIONS = 4
+PEAK_GOAL, CONNECTION_GOAL, BODY_GOAL = 15, 12, 2.2
+COLUMNS = [("CPU", "cpu"), ("server alone", "own"), ("requests/s", "rate"), ("p50, c=1", "p50"), ("p99", "p99"),
+           ("pgbench", "pgbench")]
 
 
-def token(secret, user):
-    def part(value):
-        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+class Bench:
+    def __init__(self, args):
+        self.args, self.generator = args, Generator(os.environ["PGRST_JWT_SECRET"])
+        self.database = floor.Database(args.db_uri, args.db_log)
+        self.ratios = []
 
-    claims = {"role": "authenticated", "sub": "00000000-0000-4000-8000-%012d" % user, "exp": int(time.time()) + 36000,
-              "email": "user%d@example.test" % user, "aud": "authenticated"}
-    text = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps(claims).encode())
-    return text + "." + part(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest())
+    def measure(self, server, workload):
+        """One turn of a server: under load, then alone."""
+        postmaster = self.args.postmaster
+        all_before, own_before = cpu_us(server.pid) + tree_cpu_us(postmaster), cpu_us(server.pid)
+        load = self.generator.run(server, workload, self.args.connections, self.args.seconds)
+        own = cpu_us(server.pid) - own_before
+        everything = cpu_us(server.pid) + tree_cpu_us(postmaster) - all_before
+        alone = self.generator.run(server, workload, 1, self.args.seconds)
+        return {"cpu": everything / load.requests, "own": own / load.requests, "rate": load.rate, "p99": load.p99,
+                "p50": alone.p50}
 
+    def floor_rate(self, statements):
+        return floor.rate(self.database, statements, PGBENCH_CONNECTIONS, self.args.seconds)
 
-def ticks_of(pid, with_children=False):
-    try:
-        with open("/proc/%d/stat" % pid) as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-    except OSError:
-        return 0
-    return sum(int(fields[i]) for i in ((11, 12, 13, 14) if with_children else (11, 12)))
+    def rounds(self, servers, workload):
+        """{figure: Ratio}"""
+        statements = floor.capture(self.database, servers[0], workload, self.generator.tokens(workload)[0])
+        turns, floors = [[] for _ in servers], []
+        for _ in range(self.args.rounds):
+            for server, results in zip(servers, turns):
+                if workload.method == "POST":
+                    self.database.execute("truncate notes")
+                results.append(self.measure(server, workload))
+            floors.append(self.floor_rate(statements))
+        ours, theirs = [{key: statistics.median(turn[key] for turn in results) for key in results[0]}
+                        for results in turns]
+        found = {key: Ratio(ours[key], theirs[key], getattr(workload.goals, key), key == "rate") for key in ours}
+        # The tail of each round belongs together: what disturbed one server was near the other.
+        tail = statistics.median(b["p99"] / a["p99"] for a, b in zip(*turns))
+        found["p99"] = Ratio(ours["p99"], ours["p99"] * tail, workload.goals.p99)
+        found["pgbench"] = Ratio(ours["rate"], statistics.median(floors), workload.goals.pgbench, True)
+        return found
 
+    def suite(self, servers):
+        rows, figures = [], []
+        for workload in WORKLOADS:
+            if not re.search(self.args.only, workload.name):
+                continue
+            found = self.rounds(servers, workload)
+            self.ratios += found.values()
+            rows.append([workload.name] + [str(found[key]) for _, key in COLUMNS])
+            figures.append([workload.name] + [found[key].figures() for _, key in COLUMNS])
+            print(" · ".join([workload.name] + ["%s %s" % (title, found[key]) for title, key in COLUMNS]), flush=True)
+        if rows:
+            print("\nPeer by ours and the goal (requests/s: ours by the peer's; pgbench: ours by pgbench's)\n")
+            print(markdown(["workload"] + [title for title, _ in COLUMNS], rows))
+            print("\nOurs / peer's (last column: / pgbench's requests/s). CPU per request, p50 and p99 in us\n")
+            print(markdown(["workload"] + [title for title, _ in COLUMNS], figures))
 
-def children_of(pid):
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open("/proc/%s/stat" % name) as file:
-                    if int(file.read().rsplit(")", 1)[1].split()[1]) == pid:
-                        found.append(int(name))
-            except OSError:
-                pass
-    return found
+    def mixed(self, servers):
+        """Point reads while two clients read 10,000 rows each, over and over."""
+        by_name = {workload.name: workload for workload in WORKLOADS}
+        point, large = by_name["point"], by_name["list 10 000"]
+        turns = [[] for _ in servers]
+        for _ in range(self.args.rounds):
+            for server, results in zip(servers, turns):
+                readers = self.generator.start(server, large, 2, self.args.seconds + 1)
+                results.append(self.generator.run(server, point, self.args.connections, self.args.seconds))
+                self.generator.finish(readers, server, large)
 
+        def ratio(key, is_rate=False):
+            return Ratio(*[statistics.median(getattr(load, key) for load in results) for results in turns],
+                         is_rate=is_rate)
 
-def cpu_us(server, postmaster):
-    ticks = ticks_of(server) + ticks_of(postmaster, True) + sum(ticks_of(p) for p in children_of(postmaster))
-    return ticks * 1e6 / TICK
+        rows = [[title, str(found), found.figures()] for title, found in [
+            ("requests/s", ratio("rate", True)), ("p50 us", ratio("p50")), ("p99 us", ratio("p99"))]]
+        print("\nPoint reads beside two readers of 10,000 rows\n")
+        print(markdown(["figure", "ratio", "ours / peer's"], rows))
 
+    def memory_rows(self, peaks, idles, connections, factors):
+        rows = []
+        for title, pair, goal in [
+                ("idle, PSS KiB", [idle["Pss"] for idle in idles], None),
+                ("idle, private dirty KiB", [idle["Private_Dirty"] for idle in idles], None),
+                ("idle, RSS KiB", [idle["Rss"] for idle in idles], None),
+                ("idle keep-alive connection, KiB", connections, CONNECTION_GOAL),
+                ("peak RSS over the suite, KiB", peaks, PEAK_GOAL)]:
+            if pair:
+                found = Ratio(pair[0], pair[1], goal)
+                self.ratios.append(found)
+                rows.append([title, str(found), found.figures()])
+        body = Ratio(1 / max(factors[0].values()), 1, 1 / BODY_GOAL, True)
+        self.ratios.append(body)
+        rows.append(["large body, (peak - idle) / body", "%s 2.2" % ("≤" if body.is_met else ">"),
+                     " / ".join(amount(max(factor.values())) for factor in factors)])
+        return rows
 
-def memory_kib(pid, field):
-    with open("/proc/%d/smaps_rollup" % pid) as file:
-        return int(re.search(r"^%s:\s+(\d+)" % field, file.read(), re.M).group(1))
-
-
-class Load:
-    def __init__(self, secret, seconds):
-        self.token, self.seconds = token(secret, 1), seconds
-
-    def run(self, base, workload, connections):
-        name, method, path, body = workload
-        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-            script.write('wrk.method = %s\n' % json.dumps(method))
-            script.write('wrk.headers["Authorization"] = "Bearer %s"\n' % self.token)
-            for key, value in HEADERS.get(name, {}).items():
-                script.write('wrk.headers[%s] = %s\n' % (json.dumps(key), json.dumps(value)))
-            if body:
-                script.write('wrk.headers["Content-Type"] = "application/json"\nwrk.body = %s\n' % json.dumps(body))
-            script.write('done = function(s, l, r) io.write(string.format("RESULT %d %d %d %d %d\\n", s.requests,'
-                         ' s.duration, l:percentile(50), l:percentile(99),'
-                         ' s.errors.status + s.errors.connect + s.errors.read + s.errors.timeout)) end\n')
-            script.flush()
-            out = subprocess.run(["wrk", "-t1", "-c%d" % connections, "-d%ds" % self.seconds, "-s", script.name,
-                                  base + path], capture_output=True, text=True, check=True).stdout
-        requests, duration, p50, p99, errors = map(int, re.search(r"RESULT (.*)", out).group(1).split())
-        if errors:
-            sys.exit("%s on %s: %d of %d requests failed" % (name, base, errors, requests))
-        return requests, duration / 1e6, p50, p99
-
-
-def measure(load, server, postmaster, workload, connections):
-    load_before = cpu_us(server["pid"], postmaster)
-    own_before = ticks_of(server["pid"])
-    requests, seconds, p50, p99 = load.run(server["url"], workload, connections)
-    return {"cpu": (cpu_us(server["pid"], postmaster) - load_before) / requests,
-            "own": (ticks_of(server["pid"]) - own_before) * 1e6 / TICK / requests,
-            "rps": requests / seconds, "p50": p50, "p99": p99}
+    def run(self):
+        args, token = self.args, self.generator.admin
+        programs = [lambda: basalt(args.gateway, BASALT_MAX_BODY="%dMB" % (args.body_mib + 8)), lambda: peer(args.peer)]
+        idles, connections, factors, peaks = [], [], [], []
+        for program in programs if args.memory else []:
+            with program() as server:
+                idles.append(memory.idle(server))
+                connections.append(memory.per_connection_kib(server, token, args.idle_connections))
+            with program() as server:
+                self.database.execute("truncate notes restart identity")
+                factors.append(memory.body_factors(server, token, args.body_mib << 20))
+        with programs[0]() as ours, programs[1]() as theirs:
+            servers = [ours, theirs]
+            for server in servers:
+                reset_peak(server.pid)
+            self.suite(servers)
+            peaks = [peak_kib(server.pid) for server in servers]
+            if args.mixed:
+                self.mixed(servers)
+        if args.memory:
+            print("\nMemory\n")
+            print(markdown(["figure", "ratio", "ours / peer's"],
+                           self.memory_rows(peaks, idles, connections, factors)))
+        print("\n" + count_met(self.ratios))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--basalt", required=True, help="PID=URL of the gateway's /rest/v1")
-    parser.add_argument("--peer", required=True, help="PID=URL of PostgREST")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gateway", required=True, help="program of the gateway")
+    parser.add_argument("--peer", required=True, help="program of PostgREST")
     parser.add_argument("--postmaster", type=int, required=True)
-    parser.add_argument("--secret", required=True)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--db-log", required=True, help="the server's log")
+    parser.add_argument("--db-uri", default=os.environ.get("PGRST_DB_URI"))
+    parser.add_argument("--seconds", type=int, default=1, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--only", help="regular expression on the workload's name")
-    args = parser.parse_args()
-    servers = {}
-    for name in ("basalt", "peer"):
-        pid, url = getattr(args, name).split("=", 1)
-        servers[name] = {"pid": int(pid), "url": url}
-    load = Load(args.secret, args.seconds)
-    for name, server in servers.items():
-        print("%-7s idle: PSS %5d KiB, private dirty %5d KiB, RSS %5d KiB" % (
-            name, memory_kib(server["pid"], "Pss"), memory_kib(server["pid"], "Private_Dirty"),
-            memory_kib(server["pid"], "Rss")))
-    print("%-14s %21s %21s %17s %17s %17s" % ("workload", "cpu/req us (peer)", "server cpu us (peer)",
-                                              "requests/s", "p50 us c=1", "p99 us"))
-    for workload in WORKLOADS:
-        if args.only and not re.search(args.only, workload[0]):
-            continue
-        runs = {"basalt": [], "peer": []}
-        for _ in range(args.rounds):
-            for name, server in servers.items():
-                result = measure(load, server, args.postmaster, workload, args.connections)
-                result["single"] = load.run(server["url"], workload, 1)[2]
-                runs[name].append(result)
-        median = {name: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for name, rs in runs.items()}
-        b, p = median["basalt"], median["peer"]
-
-        def cell(key, inverse=False):
-            ratio = b[key] / p[key] if inverse else p[key] / b[key]
-            return "%7.0f %7.0f %4.1fx" % (b[key], p[key], ratio)
-
-        print("%-14s %s %s %s %s %s" % (workload[0], cell("cpu"), cell("own"), cell("rps", True), cell("single"),
-                                        cell("p99")), flush=True)
-    for name, server in servers.items():
-        print("%-7s after: RSS %6d KiB" % (name, memory_kib(server["pid"], "Rss")))
+    parser.add_argument("--idle-connections", type=int, default=1000)
+    parser.add_argument("--body-mib", type=int, default=32)
+    parser.add_argument("--only", default="", help="regular expression on the workload's name")
+    parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--no-mixed", dest="mixed", action="store_false")
+    Bench(parser.parse_args()).run()
 
 
 main()
