@@ -125,6 +125,7 @@ void api_respond_error(api_context_t *ctx, const err_t *err)
     str_t version = http_header(ctx->request, "x-supabase-api-version");
     observe_error(ctx, err);
     add_header_lines(ctx->request, err->headers);
+    http_set_reason(ctx->request, err->reason);
     if (ctx->style == API_STYLE_AUTH) {
         if (err->code.len > 0)
             http_set_header(ctx->request, STR("x-sb-error-code"), err->code);

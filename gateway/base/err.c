@@ -44,6 +44,7 @@ err_t *err_copy(pool_t *pool, const err_t *err)
     copy->details = pool_str(pool, err->details);
     copy->hint = pool_str(pool, err->hint);
     copy->details_json = pool_str(pool, err->details_json);
+    copy->reason = pool_str(pool, err->reason);
     copy->headers = pool_str(pool, err->headers);
     return copy;
 }

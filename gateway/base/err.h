@@ -24,6 +24,7 @@ typedef struct {
     str_t details;      /* null string: absent */
     str_t hint;         /* null string: absent */
     str_t details_json; /* when set, rendered as raw JSON in place of details */
+    str_t reason;       /* words of the status line, or null: the usual ones */
     str_t headers;      /* extra response headers "Name: value\r\n"..., or null */
 } err_t;
 

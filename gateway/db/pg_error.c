@@ -170,6 +170,7 @@ static err_t *raise_custom(pool_t *pool, str_t message, str_t details)
     err->details = copy_or_null(pool, read_json_str(body, "details"));
     err->hint = copy_or_null(pool, read_json_str(body, "hint"));
     err->headers = headers;
+    err->reason = copy_or_null(pool, read_json_str(head, "status_text"));
     return err;
 }
 
@@ -182,6 +183,10 @@ err_t *pg_error_from_fields(pool_t *pool, str_t sqlstate, str_t message, str_t d
         make(pool, pg_error_status(sqlstate, message, is_anonymous), ERR_FAMILY_DATABASE, sqlstate, message);
     err->details = copy_or_null(pool, details);
     err->hint = copy_or_null(pool, hint);
+    int64_t status; /* the peer's way to word a status of one's own */
+    if (str_starts_with(sqlstate, STR("PT")) && str_to_int64(str_slice(sqlstate, 2, sqlstate.len), &status) &&
+        status == err->status)
+        err->reason = err->message;
     return err;
 }
 

@@ -139,6 +139,7 @@ struct http_request {
     http_state_t state;
     bool is_head;
     str_t path, query, client_addr;
+    const char *reason; /* NULL: the usual words */
     bool is_from_trusted;
     http_handle_t *handles;
     http_stream_t *stream;

@@ -34,14 +34,17 @@ void http_handle_release(http_handle_t *handle);
  */
 void http_add_header(http_request_t *request, str_t name, str_t value);
 void http_set_header(http_request_t *request, str_t name, str_t value); /* replaces */
+/* The words behind the status (copied) instead of the usual ones. What is empty, longer than 256 bytes or
+ * more than printable ASCII changes nothing. */
+void http_set_reason(http_request_t *request, str_t reason);
 
 /* Calls `fn` once when the status is about to be sent (CORS, request id, access log). One per request. */
 void http_on_respond(http_request_t *request, void (*fn)(void *arg, http_request_t *request, int status),
                      void *arg);
 
 /* Answers and ends the request; `body` must live in the request's pool or be static. content_type may be
- * null. HEAD: the body is counted in Content-Length but not sent; a null body leaves the length unsaid. The request
- * must not be touched afterwards. */
+ * null. HEAD: the body is counted in Content-Length but not sent; a null body leaves the length unsaid. The
+ * request must not be touched afterwards. */
 void http_send(http_request_t *request, int status, str_t content_type, str_t body);
 
 /* Streaming answer with back-pressure. Bytes are copied into the stream's own queue. */

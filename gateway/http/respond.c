@@ -2,19 +2,23 @@
 #include "http/compress.h"
 #include "http/internal.h"
 
+#define REASON_MAX 256
+
 typedef struct {
     int status;
     const char *reason;
 } reason_t;
 
-/* RFC 9110 section 15, plus the ones peers use (431, 499, 540, 544 are understood by their clients by
- * number). */
+/* In the words of the peers (http-types, Go's net/http), which clients show as statusText; 499 is nginx's. */
 static const reason_t REASONS[] = {{101, "Switching Protocols"},
                                    {200, "OK"},
                                    {201, "Created"},
                                    {202, "Accepted"},
                                    {204, "No Content"},
+                                   {203, "Non-Authoritative Information"},
+                                   {205, "Reset Content"},
                                    {206, "Partial Content"},
+                                   {300, "Multiple Choices"},
                                    {301, "Moved Permanently"},
                                    {302, "Found"},
                                    {303, "See Other"},
@@ -23,6 +27,7 @@ static const reason_t REASONS[] = {{101, "Switching Protocols"},
                                    {308, "Permanent Redirect"},
                                    {400, "Bad Request"},
                                    {401, "Unauthorized"},
+                                   {402, "Payment Required"},
                                    {403, "Forbidden"},
                                    {404, "Not Found"},
                                    {405, "Method Not Allowed"},
@@ -32,12 +37,13 @@ static const reason_t REASONS[] = {{101, "Switching Protocols"},
                                    {410, "Gone"},
                                    {411, "Length Required"},
                                    {412, "Precondition Failed"},
-                                   {413, "Content Too Large"},
-                                   {414, "URI Too Long"},
+                                   {413, "Request Entity Too Large"},
+                                   {414, "Request-URI Too Long"},
                                    {415, "Unsupported Media Type"},
-                                   {416, "Range Not Satisfiable"},
+                                   {416, "Requested Range Not Satisfiable"},
                                    {417, "Expectation Failed"},
-                                   {422, "Unprocessable Content"},
+                                   {418, "I'm a teapot"},
+                                   {422, "Unprocessable Entity"},
                                    {423, "Locked"},
                                    {425, "Too Early"},
                                    {426, "Upgrade Required"},
@@ -49,7 +55,9 @@ static const reason_t REASONS[] = {{101, "Switching Protocols"},
                                    {501, "Not Implemented"},
                                    {502, "Bad Gateway"},
                                    {503, "Service Unavailable"},
-                                   {504, "Gateway Timeout"}};
+                                   {504, "Gateway Timeout"},
+                                   {505, "HTTP Version not supported"},
+                                   {511, "Network Authentication Required"}};
 
 const char *http_reason(int status)
 {
@@ -57,6 +65,15 @@ const char *http_reason(int status)
         if (REASONS[i].status == status)
             return REASONS[i].reason;
     return "Status";
+}
+
+void http_set_reason(http_request_t *request, str_t reason)
+{
+    bool is_good = reason.len > 0 && reason.len <= REASON_MAX;
+    for (size_t i = 0; i < reason.len && is_good; i++)
+        is_good = reason.base[i] >= ' ' && reason.base[i] <= '~';
+    if (is_good)
+        request->reason = pool_cstr(request->pool, reason);
 }
 
 /* --- headers --- */
@@ -132,7 +149,7 @@ void http_begin_answer(http_request_t *request, int status)
     if (request->on_respond != NULL)
         request->on_respond(request->on_respond_arg, request, status);
     native->res.status = status;
-    native->res.reason = http_reason(status);
+    native->res.reason = request->reason != NULL ? request->reason : http_reason(status);
     const http_server_t *server = request->conn->server;
     bool must_close = server->is_draining || (server->limits.is_proxy_strict && native->entity.base != NULL);
     if (must_close)

@@ -76,6 +76,28 @@ alter role authenticated set statement_timeout = '8s';
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 
+-- Projects set these by a migration ("alter role authenticator set pgrst.db_max_rows = '500'"), which runs as postgres;
+-- since version 15 a setting that no module defines needs the right to set it.
+do $$
+declare
+    setting text;
+begin
+    if not (select rolsuper from pg_roles where rolname = current_user)
+       or current_setting('server_version_num')::int < 150000 then
+        return;
+    end if;
+    foreach setting in array array[
+        'client_error_verbosity', 'db_aggregates_enabled', 'db_anon_role', 'db_extra_search_path', 'db_hoisted_tx_settings',
+        'db_max_rows', 'db_plan_enabled', 'db_pre_config', 'db_pre_request', 'db_prepared_statements', 'db_root_spec',
+        'db_schemas', 'db_timezone_enabled', 'db_tx_end', 'jwt_aud', 'jwt_cache_max_entries', 'jwt_role_claim_key',
+        'jwt_secret', 'jwt_secret_is_base64', 'openapi_mode', 'openapi_security_active', 'openapi_server_proxy_uri',
+        'server_cors_allowed_origins', 'server_timing_enabled', 'server_trace_header', 'url_use_legacy_target_names']
+    loop
+        execute format('grant set on parameter %I to postgres', 'pgrst.' || setting);
+    end loop;
+end
+$$;
+
 -- Keep the statements that carry passwords out of the server's log, also when they fail.
 \if :is_superuser
 set local log_statement = 'none';

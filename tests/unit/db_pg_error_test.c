@@ -103,10 +103,27 @@ static void raise_pgrst_decides_status_body_and_headers(void **state)
     assert_str(err->details, "DEF");
     assert_str(err->hint, NULL);
     assert_str(err->headers, "X-A: 1\r\nX-B: 2\r\n");
+    assert_str(err->reason, "Own");
     err = raise(pool, "{\"code\":\"c\",\"message\":\"m\"}", "{\"status\":200,\"headers\":{}}");
     assert_int_equal(err->status, 200);
     assert_str(err->details, NULL);
     assert_str(err->headers, NULL);
+    pool_destroy(pool);
+}
+
+static err_t *raise_state(pool_t *pool, const char *sqlstate)
+{
+    return pg_error_from_fields(pool, str_from_c(sqlstate), STR("Own words"), STR_NULL, STR_NULL, false);
+}
+
+static void the_message_of_a_raised_status_words_the_status_line(void **state)
+{
+    (void)state;
+    pool_t *pool = pool_create();
+    assert_str(raise_state(pool, "PT402")->reason, "Own words");
+    assert_str(raise_state(pool, "PT40A")->reason, NULL);
+    assert_str(raise_state(pool, "PT999")->reason, NULL);
+    assert_str(raise_state(pool, "P0001")->reason, NULL);
     pool_destroy(pool);
 }
 
@@ -183,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_sqlstate_has_its_status),
         cmocka_unit_test(raise_pgrst_decides_status_body_and_headers),
+        cmocka_unit_test(the_message_of_a_raised_status_words_the_status_line),
         cmocka_unit_test(raise_pgrst_of_another_form_is_refused),
         cmocka_unit_test(connection_errors_have_the_peers_codes),
         cmocka_unit_test(a_401_says_how_to_authenticate),

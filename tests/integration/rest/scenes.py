@@ -328,6 +328,21 @@ def every_limit_has_its_edge():
         expect((status, error["code"]), (400, "PGRST100"), beyond[:80])
 
 
+def status_line(path):
+    conn = http.client.HTTPConnection(HOST, int(PORT), timeout=30)
+    conn.request("GET", ROOT + path)
+    answer = conn.getresponse()
+    answer.read()
+    return answer.status, answer.reason, answer.getheader("X-Evil")
+
+
+def the_status_line_has_the_words_of_the_peer():
+    expect(status_line("/rpc/same_name?a=1"), (300, "Multiple Choices", None))
+    expect(status_line("/items?limit=0&offset=99999"), (416, "Requested Range Not Satisfiable", None))
+    expect(status_line("/rpc/own_status"), (418, "Short and stout", None))
+    expect(status_line("/rpc/own_two_lines"), (418, "I'm a teapot", None))
+
+
 # ---- life of the database ----
 
 def a_new_table_is_served_after_a_notification():

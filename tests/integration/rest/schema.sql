@@ -27,6 +27,10 @@ create function leak_role() returns text language sql volatile as $$ select set_
 create function leak_claims() returns text language sql volatile as $$ select set_config('request.jwt.claims', '{"sub":"user-7","role":"other"}', false) $$;
 create function leak_path() returns text language sql volatile as $$ select set_config('search_path', 'pg_catalog', false) $$;
 create function fail_midway() returns void language plpgsql as $$ begin perform set_config('role', 'other', true); raise exception 'no'; end $$;
+create function own_status() returns void language plpgsql as $$ begin raise sqlstate 'PT418' using message = 'Short and stout'; end $$;
+create function own_two_lines() returns void language plpgsql as $$ begin raise sqlstate 'PT418' using message = E'a\r\nX-Evil: 1'; end $$;
+create function same_name(a int) returns int language sql as $$ select 1 $$;
+create function same_name(a text) returns int language sql as $$ select 2 $$;
 create function nap(seconds float8) returns void language sql volatile as $$ select pg_sleep(seconds) $$;
 create function write_row(n int) returns int language sql volatile as $$ insert into api.items (id, name) values (n, 'written') returning id $$;
 grant select, insert, update, delete on all tables in schema api to anon, member, other;
