@@ -163,10 +163,22 @@ bool str_is_uuid(str_t s)
     return true;
 }
 
+static uint64_t mix(uint64_t hash)
+{
+    hash *= UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
 uint64_t str_hash(str_t s)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < s.len; i++)
-        hash = (hash ^ (unsigned char)s.base[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    uint64_t hash = s.len, word = 0;
+    size_t i = 0;
+    for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
+        memcpy(&word, s.base + i, sizeof(word));
+        hash = mix(hash ^ word);
+    }
+    word = 0;
+    if (i < s.len)
+        memcpy(&word, s.base + i, s.len - i);
+    return mix(hash ^ word);
 }

@@ -85,7 +85,8 @@ bool str_is_utf8(str_t s);
 /* The 8-4-4-4-12 form of a UUID, any case. */
 bool str_is_uuid(str_t s);
 
-/* 64-bit FNV-1a, for tables that no attacker can profit from (see hash_seed in map users otherwise). */
+/* A quick 64-bit hash, eight bytes at a step, for tables that no attacker can profit from (base/map
+ * otherwise). */
 uint64_t str_hash(str_t s);
 
 #endif

@@ -64,23 +64,12 @@ static bool may_share(const db_pool_t *pool, const db_tx_spec_t *spec)
     return true;
 }
 
-/* Eight bytes at a time: statement texts are long, and a collision costs nothing but a misjudgement. */
-static uint64_t hash_text(uint64_t hash, str_t text)
-{
-    for (size_t i = 0; i < text.len; i += sizeof(uint64_t)) {
-        uint64_t word = 0;
-        memcpy(&word, text.base + i, text.len - i < sizeof(word) ? text.len - i : sizeof(word));
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-        hash ^= hash >> 32;
-    }
-    return hash ^ text.len;
-}
-
+/* A collision costs nothing but a misjudgement. */
 static uint64_t hash_spec(const db_tx_spec_t *spec)
 {
-    uint64_t hash = hash_text(1, spec->role);
+    uint64_t hash = str_hash(spec->role);
     for (size_t i = 0; i < spec->stmt_count; i++)
-        hash = hash_text(hash, spec->stmts[i].sql);
+        hash = hash * 31 + db_stmt_hash(&spec->stmts[i]);
     return hash | 1; /* 0: cannot share */
 }
 

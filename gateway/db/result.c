@@ -97,18 +97,15 @@ static void on_success(segment_t *segment, PGresult *result, bool is_last)
         deliver_row(segment->tx, step->stmt, result);
 }
 
-/* What one connection found stale is stale on all: the retry may run on another one. */
+/* What one connection found stale is stale on all: the retry may run on another one. The entry is pinned by
+ * its segment, so that its key stays. */
 static void drop_everywhere(db_pool_t *pool, const stmt_entry_t *entry)
 {
-    buf_t key; /* the entry goes with its key */
-    buf_init(&key, NULL, entry->key.len);
-    buf_append_str(&key, entry->key);
     for (size_t i = 0; i < pool->conn_count; i++) {
-        stmt_entry_t *same = stmt_cache_find(pool->conns[i]->stmts, buf_str(&key));
+        stmt_entry_t *same = stmt_cache_find(pool->conns[i]->stmts, &entry->key);
         if (same != NULL && same->state == STMT_STATE_READY)
             stmt_cache_drop(pool->conns[i]->stmts, same, true);
     }
-    buf_dispose(&key);
 }
 
 static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)

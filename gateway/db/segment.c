@@ -73,43 +73,52 @@ static const char *c_text(buf_t *scratch, str_t text)
     return scratch->base;
 }
 
-/* The statement's name on this connection, prepared in this very segment when it is new. NULL: sending
+/* The statement's entry on this connection, prepared in this very segment when it is new. NULL: sending
  * failed. */
-static stmt_entry_t *take_entry(conn_t *conn, segment_t *segment, const db_stmt_t *stmt, str_t role,
-                                str_t path)
+static stmt_entry_t *take_entry(conn_t *conn, segment_t *segment, const db_stmt_t *stmt,
+                                const stmt_key_t *key)
 {
-    buf_t *text = &conn->pool->text;
-    buf_clear(text);
-    stmt_cache_key(text, stmt->sql, role, path);
-    stmt_entry_t *entry = stmt_cache_find(conn->stmts, buf_str(text));
-    if (entry != NULL)
-        return entry;
-    entry = stmt_cache_add(conn->stmts, buf_str(text));
+    stmt_entry_t *entry = stmt_cache_add(conn->stmts, key);
     add_step(segment, STEP_PREPARE, 0, entry);
-    if (!PQsendPrepare(conn->pg, entry->name, c_text(text, stmt->sql), (int)stmt->param_count, stmt->types))
+    if (!PQsendPrepare(conn->pg, entry->name, c_text(&conn->pool->text, stmt->sql), (int)stmt->param_count,
+                       stmt->types))
         return NULL;
     return entry;
+}
+
+static bool send_unprepared(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
+                            const db_stmt_t *stmt)
+{
+    db_pool_t *pool = conn->pool;
+    add_step(segment, kind, index, NULL);
+    binding_t bound = bind_values(&pool->values, stmt);
+    return PQsendQueryParams(conn->pg, c_text(&pool->text, stmt->sql), (int)stmt->param_count, stmt->types,
+                             bound.values, bound.lengths, bound.formats, 0);
+}
+
+static bool send_prepared(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
+                          const db_stmt_t *stmt, stmt_entry_t *entry)
+{
+    if (entry == NULL)
+        return false;
+    add_step(segment, kind, index, entry);
+    binding_t bound = bind_values(&conn->pool->values, stmt);
+    return PQsendQueryPrepared(conn->pg, entry->name, (int)stmt->param_count, bound.values, bound.lengths,
+                               bound.formats, 0);
 }
 
 static bool send_stmt(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
                       const db_stmt_t *stmt, str_t role, str_t path)
 {
-    db_pool_t *pool = conn->pool;
-    int count = (int)stmt->param_count;
-    for (int i = 0; i < count; i++) /* libpq's own buffer grew with it and never shrinks */
+    for (size_t i = 0; i < stmt->param_count; i++) /* libpq's own buffer grew with it and never shrinks */
         conn->is_bloated = conn->is_bloated || stmt->params[i].len > BLOAT_BYTES;
-    if (stmt->is_unprepared || !pool->options.is_prepared) {
-        add_step(segment, kind, index, NULL);
-        binding_t bound = bind_values(&pool->values, stmt);
-        return PQsendQueryParams(conn->pg, c_text(&pool->text, stmt->sql), count, stmt->types, bound.values,
-                                 bound.lengths, bound.formats, 0);
-    }
-    stmt_entry_t *entry = take_entry(conn, segment, stmt, role, path);
+    if (stmt->is_unprepared || !conn->pool->options.is_prepared)
+        return send_unprepared(conn, segment, kind, index, stmt);
+    stmt_key_t key = stmt_cache_key(db_stmt_hash(stmt), stmt->sql, role, path);
+    stmt_entry_t *entry = stmt_cache_find(conn->stmts, &key);
     if (entry == NULL)
-        return false;
-    add_step(segment, kind, index, entry);
-    binding_t bound = bind_values(&pool->values, stmt);
-    return PQsendQueryPrepared(conn->pg, entry->name, count, bound.values, bound.lengths, bound.formats, 0);
+        entry = take_entry(conn, segment, stmt, &key);
+    return send_prepared(conn, segment, kind, index, stmt, entry);
 }
 
 static bool send_plain(conn_t *conn, segment_t *segment, const char *sql, bool is_prepared)
@@ -118,48 +127,104 @@ static bool send_plain(conn_t *conn, segment_t *segment, const char *sql, bool i
     return send_stmt(conn, segment, STEP_QUIET, 0, &stmt, STR_NULL, STR_NULL);
 }
 
-static void cfg_add(buf_t *sql, str_t *values, size_t *count, str_t name, str_t value)
+/* ---- settings ---- */
+
+typedef struct {
+    const db_tx_spec_t *spec;
+    db_setting_t *items;
+    size_t count;
+} cfg_t;
+
+static bool is_read_only_by_cfg(const db_tx_spec_t *spec)
 {
-    values[*count] = str_is_null(value) ? STR("") : value;
-    ++*count;
-    buf_append_lit(sql, ",pg_catalog.set_config(");
-    ident_append_literal(sql, name);
-    buf_append_lit(sql, ",$");
-    buf_append_int(sql, (int64_t)*count);
-    buf_append_lit(sql, ",true)");
+    return spec->is_read_only && !spec->is_explicit;
 }
 
-/* One text per distinct list of names, so that it is prepared once; the values are bound. The role is always
- * set: a function may have left another one on the connection. */
-static bool send_cfg(conn_t *conn, segment_t *segment, const db_tx_spec_t *spec)
+/* Room for `items` is the caller's: two more than the spec lists. The role is always set: a function may have
+ * left another one on the connection. */
+static void cfg_collect(cfg_t *cfg, char timeout[16])
 {
-    size_t count = 0, count_max = spec->role_setting_count + spec->setting_count + 2;
-    str_t on_stack[24], *values = on_stack;
-    if (count_max > sizeof(on_stack) / sizeof(on_stack[0]))
-        values = malloc(count_max * sizeof(*values));
-    if (values == NULL)
-        abort();
+    const db_tx_spec_t *spec = cfg->spec;
+    for (size_t i = 0; i < spec->role_setting_count; i++)
+        cfg->items[cfg->count++] = spec->role_settings[i];
+    if (spec->timeout_ms > 0) {
+        snprintf(timeout, 16, "%d", spec->timeout_ms);
+        cfg->items[cfg->count++] = (db_setting_t){STR("statement_timeout"), str_from_c(timeout)};
+    }
+    cfg->items[cfg->count++] =
+        (db_setting_t){STR("role"), str_is_null(spec->role) ? STR("none") : spec->role};
+    for (size_t i = 0; i < spec->setting_count; i++)
+        cfg->items[cfg->count++] = spec->settings[i];
+}
+
+/* What the statement is known under: the names that its text is made of. The zero in front keeps it apart
+ * from texts. */
+static stmt_key_t cfg_key(buf_t *scratch, const cfg_t *cfg)
+{
+    buf_clear(scratch);
+    buf_append_char(scratch, '\0');
+    buf_append_char(scratch, is_read_only_by_cfg(cfg->spec) ? 'r' : 'w');
+    for (size_t i = 0; i < cfg->count; i++) {
+        buf_append_char(scratch, '\0');
+        buf_append_str(scratch, cfg->items[i].name);
+    }
+    return stmt_cache_key(str_hash(buf_str(scratch)), buf_str(scratch), STR_NULL, STR_NULL);
+}
+
+static void cfg_text(buf_t *sql, const cfg_t *cfg)
+{
+    buf_append_lit(sql, "select ");
+    if (is_read_only_by_cfg(cfg->spec))
+        buf_append_lit(sql, "pg_catalog.set_config('transaction_read_only','on',true)");
+    else
+        buf_append_lit(sql, "1");
+    for (size_t i = 0; i < cfg->count; i++) {
+        buf_append_lit(sql, ",pg_catalog.set_config(");
+        ident_append_literal(sql, cfg->items[i].name);
+        buf_append_lit(sql, ",$");
+        buf_append_int(sql, (int64_t)i + 1);
+        buf_append_lit(sql, ",true)");
+    }
+}
+
+static bool cfg_send(conn_t *conn, segment_t *segment, const cfg_t *cfg, str_t *values)
+{
+    for (size_t i = 0; i < cfg->count; i++)
+        values[i] = str_is_null(cfg->items[i].value) ? STR("") : cfg->items[i].value;
+    db_stmt_t stmt = {.params = values, .param_count = cfg->count};
+    stmt_key_t key = cfg_key(&conn->pool->text, cfg);
+    stmt_entry_t *entry = conn->pool->options.is_prepared ? stmt_cache_find(conn->stmts, &key) : NULL;
+    if (entry != NULL)
+        return send_prepared(conn, segment, STEP_QUIET, 0, &stmt, entry);
     buf_t sql;
     buf_init(&sql, NULL, 512);
-    buf_append_lit(&sql, "select ");
-    if (spec->is_read_only && !spec->is_explicit)
-        buf_append_lit(&sql, "pg_catalog.set_config('transaction_read_only','on',true)");
-    else
-        buf_append_lit(&sql, "1");
-    for (size_t i = 0; i < spec->role_setting_count; i++)
-        cfg_add(&sql, values, &count, spec->role_settings[i].name, spec->role_settings[i].value);
-    char timeout[16];
-    snprintf(timeout, sizeof(timeout), "%d", spec->timeout_ms);
-    if (spec->timeout_ms > 0)
-        cfg_add(&sql, values, &count, STR("statement_timeout"), str_from_c(timeout));
-    cfg_add(&sql, values, &count, STR("role"), str_is_null(spec->role) ? STR("none") : spec->role);
-    for (size_t i = 0; i < spec->setting_count; i++)
-        cfg_add(&sql, values, &count, spec->settings[i].name, spec->settings[i].value);
-    db_stmt_t stmt = {.sql = buf_str(&sql), .params = values, .param_count = count};
-    bool ok = send_stmt(conn, segment, STEP_QUIET, 0, &stmt, STR_NULL, STR_NULL);
+    cfg_text(&sql, cfg);
+    stmt.sql = buf_str(&sql);
+    bool ok = conn->pool->options.is_prepared
+                  ? send_prepared(conn, segment, STEP_QUIET, 0, &stmt, take_entry(conn, segment, &stmt, &key))
+                  : send_unprepared(conn, segment, STEP_QUIET, 0, &stmt);
     buf_dispose(&sql);
-    if (values != on_stack)
-        free(values);
+    return ok;
+}
+
+/* One text per distinct list of names, so that it is prepared once; the values are bound. */
+static bool send_cfg(conn_t *conn, segment_t *segment, const db_tx_spec_t *spec)
+{
+    enum { ON_STACK = 24 };
+    db_setting_t item_stack[ON_STACK];
+    str_t value_stack[ON_STACK];
+    char timeout[16];
+    size_t count_max = spec->role_setting_count + spec->setting_count + 2;
+    if (count_max <= ON_STACK) {
+        cfg_t cfg = {.spec = spec, .items = item_stack};
+        cfg_collect(&cfg, timeout);
+        return cfg_send(conn, segment, &cfg, value_stack);
+    }
+    pool_t *scratch = pool_create();
+    cfg_t cfg = {.spec = spec, .items = POOL_ARRAY(scratch, db_setting_t, count_max)};
+    cfg_collect(&cfg, timeout);
+    bool ok = cfg_send(conn, segment, &cfg, POOL_ARRAY(scratch, str_t, count_max));
+    pool_destroy(scratch);
     return ok;
 }
 

@@ -236,13 +236,11 @@ static void close_evicted(session_conn_t *conn)
 static PGresult *prepare(db_session_t *session, str_t sql, int param_count, stmt_entry_t **entry)
 {
     session_conn_t *conn = session->conn;
-    buf_t key;
-    buf_init(&key, session->pool, sql.len + session->who.role.len + 3);
-    stmt_cache_key(&key, sql, session->who.role, STR_NULL);
-    *entry = stmt_cache_find(conn->stmts, buf_str(&key));
+    stmt_key_t key = stmt_cache_key(str_hash(sql), sql, session->who.role, STR_NULL);
+    *entry = stmt_cache_find(conn->stmts, &key);
     if (*entry != NULL)
         return NULL;
-    *entry = stmt_cache_add(conn->stmts, buf_str(&key));
+    *entry = stmt_cache_add(conn->stmts, &key);
     PGresult *result = session_conn_result(
         conn, PQsendPrepare(conn->pg, (*entry)->name, pool_cstr(session->pool, sql), param_count, NULL));
     if (PQresultStatus(result) == PGRES_COMMAND_OK) {

@@ -1,14 +1,14 @@
 #include "db/stmt_cache.h"
 
-#include "base/map.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
+#define BUCKETS 256 /* a power of two, about twice the entries that a connection keeps */
+
 struct stmt_cache {
-    map_t *by_key;    /* borrowed keys of the entries */
+    stmt_entry_t *buckets[BUCKETS];
     stmt_entry_t lru; /* head of the ring */
-    size_t entries_max;
+    size_t count, entries_max;
     uint32_t names_used;
     buf_t to_close; /* names of 12 bytes each */
 };
@@ -18,7 +18,6 @@ stmt_cache_t *stmt_cache_create(size_t entries_max)
     stmt_cache_t *cache = calloc(1, sizeof(*cache));
     if (cache == NULL)
         abort();
-    cache->by_key = map_create(NULL, 32);
     cache->lru.prev = cache->lru.next = &cache->lru;
     cache->entries_max = entries_max;
     buf_init(&cache->to_close, NULL, 0);
@@ -27,7 +26,7 @@ stmt_cache_t *stmt_cache_create(size_t entries_max)
 
 static void entry_free(stmt_entry_t *entry)
 {
-    free((char *)entry->key.base);
+    free((char *)entry->key.text.base);
     free(entry);
 }
 
@@ -49,23 +48,32 @@ void stmt_cache_destroy(stmt_cache_t *cache)
     if (cache == NULL)
         return;
     stmt_cache_clear(cache, false);
-    map_destroy(cache->by_key);
     buf_dispose(&cache->to_close);
     free(cache);
 }
 
-void stmt_cache_key(buf_t *out, str_t sql, str_t role, str_t search_path)
+stmt_key_t stmt_cache_key(uint64_t text_hash, str_t text, str_t role, str_t search_path)
 {
-    buf_append_str(out, sql);
-    buf_append_char(out, '\0');
-    buf_append_str(out, role);
-    buf_append_char(out, '\0');
-    buf_append_str(out, search_path);
+    uint64_t hash = (text_hash * 31 + str_hash(role)) * 31 + str_hash(search_path);
+    return (stmt_key_t){hash, text, role, search_path};
 }
 
-stmt_entry_t *stmt_cache_find(stmt_cache_t *cache, str_t key)
+static bool is_same(const stmt_key_t *a, const stmt_key_t *b)
 {
-    stmt_entry_t *entry = map_get(cache->by_key, key);
+    return a->hash == b->hash && str_eq(a->text, b->text) && str_eq(a->role, b->role) &&
+           str_eq(a->search_path, b->search_path);
+}
+
+static stmt_entry_t **bucket_of(stmt_cache_t *cache, const stmt_key_t *key)
+{
+    return &cache->buckets[(key->hash ^ key->hash >> 32) % BUCKETS];
+}
+
+stmt_entry_t *stmt_cache_find(stmt_cache_t *cache, const stmt_key_t *key)
+{
+    stmt_entry_t *entry = *bucket_of(cache, key);
+    while (entry != NULL && !is_same(&entry->key, key))
+        entry = entry->chain;
     if (entry != NULL && cache->lru.next != entry) {
         entry_unlink(entry);
         entry_push_front(cache, entry);
@@ -73,17 +81,34 @@ stmt_entry_t *stmt_cache_find(stmt_cache_t *cache, str_t key)
     return entry;
 }
 
-stmt_entry_t *stmt_cache_add(stmt_cache_t *cache, str_t key)
+/* The three strings in one piece of memory that begins with the text. */
+static stmt_key_t key_copy(const stmt_key_t *key)
+{
+    stmt_key_t copy = *key;
+    str_t *const parts[] = {&copy.text, &copy.role, &copy.search_path};
+    char *at = malloc(key->text.len + key->role.len + key->search_path.len + 1);
+    if (at == NULL)
+        abort();
+    for (size_t i = 0; i < 3; i++) {
+        if (parts[i]->len > 0)
+            memcpy(at, parts[i]->base, parts[i]->len);
+        parts[i]->base = at;
+        at += parts[i]->len;
+    }
+    return copy;
+}
+
+stmt_entry_t *stmt_cache_add(stmt_cache_t *cache, const stmt_key_t *key)
 {
     stmt_entry_t *entry = calloc(1, sizeof(*entry));
-    char *copy = malloc(key.len + 1);
-    if (entry == NULL || copy == NULL)
+    if (entry == NULL)
         abort();
-    memcpy(copy, key.base, key.len);
-    copy[key.len] = '\0';
-    entry->key = str_make(copy, key.len);
+    entry->key = key_copy(key);
     snprintf(entry->name, sizeof(entry->name), "s%u", ++cache->names_used);
-    map_put(cache->by_key, entry->key, entry);
+    stmt_entry_t **bucket = bucket_of(cache, key);
+    entry->chain = *bucket;
+    *bucket = entry;
+    cache->count++;
     entry_push_front(cache, entry);
     return entry;
 }
@@ -103,7 +128,11 @@ void stmt_cache_drop(stmt_cache_t *cache, stmt_entry_t *entry, bool must_close)
 {
     if (entry->state == STMT_STATE_DEAD)
         return;
-    map_remove(cache->by_key, entry->key);
+    stmt_entry_t **link = bucket_of(cache, &entry->key);
+    while (*link != entry)
+        link = &(*link)->chain;
+    *link = entry->chain;
+    cache->count--;
     entry_unlink(entry);
     entry->state = STMT_STATE_DEAD;
     if (must_close)
@@ -121,7 +150,7 @@ void stmt_cache_clear(stmt_cache_t *cache, bool must_close)
 void stmt_cache_trim(stmt_cache_t *cache)
 {
     stmt_entry_t *entry = cache->lru.prev;
-    while (map_count(cache->by_key) > cache->entries_max && entry != &cache->lru) {
+    while (cache->count > cache->entries_max && entry != &cache->lru) {
         stmt_entry_t *newer = entry->prev;
         if (entry->pins == 0)
             stmt_cache_drop(cache, entry, true);
@@ -141,5 +170,5 @@ bool stmt_cache_next_close(stmt_cache_t *cache, buf_t *sql)
 
 size_t stmt_cache_count(const stmt_cache_t *cache)
 {
-    return map_count(cache->by_key);
+    return cache->count;
 }

@@ -11,12 +11,20 @@ typedef enum {
     STMT_STATE_DEAD   /* out of the table; lives until the last segment that named it has ended */
 } stmt_state_t;
 
+/* A statement used by several roles would be planned anew at each change, so the role is part of the key.
+ * `text` may be anything that stands for exactly one statement. */
+typedef struct {
+    uint64_t hash; /* of all three */
+    str_t text, role, search_path;
+} stmt_key_t;
+
 typedef struct stmt_entry {
     stmt_state_t state;
     char name[12];
     size_t pins;                    /* segments in flight that name it */
-    str_t key;                      /* owned */
+    stmt_key_t key;                 /* owned */
     struct stmt_entry *prev, *next; /* by use, newest first */
+    struct stmt_entry *chain;       /* of its bucket */
 } stmt_entry_t;
 
 typedef struct stmt_cache stmt_cache_t;
@@ -24,14 +32,13 @@ typedef struct stmt_cache stmt_cache_t;
 stmt_cache_t *stmt_cache_create(size_t entries_max);
 void stmt_cache_destroy(stmt_cache_t *cache);
 
-/* The key: text, role and search_path. A statement used by several roles would be planned anew at each
- * change. */
-void stmt_cache_key(buf_t *out, str_t sql, str_t role, str_t search_path);
+/* Borrows the strings; `text_hash` is str_hash(text). */
+stmt_key_t stmt_cache_key(uint64_t text_hash, str_t text, str_t role, str_t search_path);
 
 /* Finds and marks as used; NULL when absent. */
-stmt_entry_t *stmt_cache_find(stmt_cache_t *cache, str_t key);
+stmt_entry_t *stmt_cache_find(stmt_cache_t *cache, const stmt_key_t *key);
 /* A new entry in state SENT with a fresh name; `key` is copied. */
-stmt_entry_t *stmt_cache_add(stmt_cache_t *cache, str_t key);
+stmt_entry_t *stmt_cache_add(stmt_cache_t *cache, const stmt_key_t *key);
 
 void stmt_cache_pin(stmt_entry_t *entry);
 void stmt_cache_unpin(stmt_entry_t *entry); /* frees it when dead and no longer pinned */

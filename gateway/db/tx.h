@@ -17,7 +17,13 @@ typedef struct {
     const uint32_t *types; /* Oids, 0 = let PostgreSQL decide; NULL = all 0 */
     size_t param_count;
     bool is_unprepared; /* do not cache: one-off texts (EXPLAIN, DDL) */
+    uint64_t hash;      /* str_hash(sql), for texts that are sent again and again; 0: computed when needed */
 } db_stmt_t;
+
+static inline uint64_t db_stmt_hash(const db_stmt_t *stmt)
+{
+    return stmt->hash != 0 ? stmt->hash : str_hash(stmt->sql);
+}
 
 typedef enum { DB_ISOLATION_DEFAULT, DB_ISOLATION_REPEATABLE_READ, DB_ISOLATION_SERIALIZABLE } db_isolation_t;
 
