@@ -8,6 +8,7 @@ http_limits_t options_http_limits(const config_t *config)
 {
     return (http_limits_t){
         .body_max = (size_t)config_int(config, "BASALT_MAX_BODY"),
+        .bodies_max = (size_t)config_int(config, "BASALT_MAX_BODY_TOTAL"),
         .connections_max = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS"),
         .connections_per_addr = (size_t)config_int(config, "BASALT_MAX_CONNECTIONS_PER_ADDRESS"),
         .uncounted_addrs = STR("127.0.0.0/8,::1"),

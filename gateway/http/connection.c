@@ -217,9 +217,29 @@ static bool is_overdue(http_conn_t *conn, int64_t now)
     return elapsed > SLOW_GRACE_US && (int64_t)gained < elapsed / 1000000 * SLOW_BYTES_PER_SEC;
 }
 
+/* What has come of requests that are not complete lies in the sockets' buffers. Its sum is looked at once per
+ * sweep; the newest connections give way. */
+static void shed_bodies(http_server_t *server, size_t received)
+{
+    size_t over = http_server_bodies_over(server, received);
+    h2o_linklist_t *node = server->conns.prev;
+    while (over != 0 && node != &server->conns) {
+        http_conn_t *conn = H2O_STRUCT_FROM_MEMBER(http_conn_t, link, node);
+        node = node->prev;
+        if (!is_between_requests(conn) || conn->sock->input->size == 0)
+            continue;
+        size_t size = conn->sock->input->size;
+        observe(LOG_WARN, "http_bodies_over_limit", F_STR("client", http_conn_addr(conn)),
+                F_INT("bytes", (int64_t)size));
+        over -= size < over ? size : over;
+        close_reading(conn);
+    }
+}
+
 void http_conn_sweep(http_server_t *server)
 {
     int64_t now = clock_mono_us();
+    size_t received = 0;
     h2o_linklist_t *node = server->conns.next;
     while (node != &server->conns) {
         http_conn_t *conn = H2O_STRUCT_FROM_MEMBER(http_conn_t, link, node);
@@ -230,8 +250,11 @@ void http_conn_sweep(http_server_t *server)
         } else if (is_between_requests(conn) && is_overdue(conn, now)) {
             observe(LOG_DEBUG, "http_connection_timeout", F_STR("client", http_conn_addr(conn)));
             close_reading(conn);
+        } else if (is_between_requests(conn)) {
+            received += conn->sock->input->size;
         }
     }
+    shed_bodies(server, received);
 }
 
 void http_conn_close_idle(http_server_t *server)

@@ -10,6 +10,7 @@
 #define KEEPALIVE_IDLE_SEC 60
 #define KEEPALIVE_INTERVAL_SEC 15
 #define KEEPALIVE_PROBES 4
+#define UNSENT_MAX 262144 /* of a socket: the system would keep megabytes for a slow reader */
 #define HEAD_MAX 65536
 #define DESCRIPTORS_RESERVED 128 /* for the database, listeners, files */
 #define BACKSTOP_MS 5000         /* libh2o's own timeout comes after ours: it is based on the wall clock */
@@ -62,7 +63,8 @@ void http_guard_socket(int fd, bool is_unix)
     if (is_unix)
         return;
     const int on = 1, stall = STALL_TIMEOUT_MS, idle = KEEPALIVE_IDLE_SEC, interval = KEEPALIVE_INTERVAL_SEC,
-              probes = KEEPALIVE_PROBES;
+              probes = KEEPALIVE_PROBES, unsent = UNSENT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall, sizeof(stall));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
@@ -132,6 +134,8 @@ bool http_guard_refuses(http_server_t *server, http_request_t *request)
         status = 414;
     else if (facts.bytes > HEAD_MAX)
         status = 431;
+    else if (request->body_bytes != 0 && http_server_bodies_over(server, 0) != 0)
+        status = 503;
     if (status == 0)
         return false;
     observe(LOG_INFO, "http_request_refused", F_INT("status", status),
@@ -141,6 +145,8 @@ bool http_guard_refuses(http_server_t *server, http_request_t *request)
         pool_printf(request->pool, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
                     status, http_reason(status));
     http_add_header(request, STR("access-control-allow-origin"), STR("*"));
+    if (status == 503)
+        http_add_header(request, STR("retry-after"), STR("1"));
     http_send(request, status, STR("application/json; charset=utf-8"), body);
     return true;
 }

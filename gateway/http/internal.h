@@ -40,6 +40,7 @@ struct http_server {
     h2o_linklist_t conns;              /* http_conn_t */
     size_t conn_count, reserved_count; /* all; those of reserved listeners */
     map_t *addr_counts;                /* http_addr_count_t */
+    size_t body_bytes;                 /* of the requests being answered */
     h2o_linklist_t flushes;
     loop_timer_t sweep;
     bool is_paused; /* at connections_max: listeners do not accept */
@@ -83,7 +84,8 @@ void http_conn_unwatch_client(http_conn_t *conn);
  * or the client gets a reset instead of the answer. */
 void http_conn_linger(http_conn_t *conn);
 
-/* Closes connections that are idle or slow for too long. */
+/* Closes connections that are idle or slow for too long, and the newest of those that send bodies while all
+ * bodies together are too large. */
 void http_conn_sweep(http_server_t *server);
 void http_conn_close_idle(http_server_t *server);
 /* Shuts every socket down; all of them end within the next turns. */
@@ -109,6 +111,8 @@ void http_listener_close(http_listener_t *listener); /* its connections live on 
 void http_listener_pause(http_listener_t *listener, bool pause);
 void http_server_conn_closed(http_server_t *server);
 bool http_server_is_full(const http_server_t *server);
+/* By how much the bodies being worked on, and `received` bytes more, exceed what all bodies may take. */
+size_t http_server_bodies_over(const http_server_t *server, size_t received);
 void http_server_schedule_flush(http_server_t *server, http_flush_t *flush);
 
 /* Errors name the file and OpenSSL's reason. */
@@ -121,7 +125,7 @@ void http_guard_apply_limits(http_server_t *server); /* and whenever they change
 void http_guard_socket(int fd, bool is_unix);
 /* Registers the filter that gives libh2o's own error answers a JSON body. */
 void http_guard_filter(h2o_pathconf_t *path);
-/* Answers a request that must not reach a handler (414, 431) and returns true. */
+/* Answers a request that must not reach a handler (400, 414, 431, 503) and returns true. */
 bool http_guard_refuses(http_server_t *server, http_request_t *request);
 
 /* --- requests (request.c, respond.c, stream.c) --- */
@@ -138,6 +142,7 @@ struct http_request {
     http_conn_t *conn;
     http_state_t state;
     bool is_head;
+    size_t body_bytes; /* as counted in the server */
     str_t path, query, client_addr;
     const char *reason; /* NULL: the usual words */
     bool is_from_trusted;

@@ -35,6 +35,7 @@ static void on_native_dispose(void *arg)
     http_conn_t *conn = request->conn;
     if (conn->sock != NULL)
         http_conn_unwatch_client(conn);
+    conn->server->body_bytes -= request->body_bytes;
     conn->request = NULL;
     conn->idle_since_us = clock_mono_us();
     conn->reading_since_us = 0;
@@ -82,6 +83,8 @@ http_request_t *http_request_create(http_conn_t *conn, h2o_req_t *native)
     request->pool = pool;
     request->conn = conn;
     request->is_head = str_eq(from_native(native->input.method), STR("HEAD"));
+    request->body_bytes = native->entity.len;
+    conn->server->body_bytes += request->body_bytes;
     split_target(request);
     find_client(request);
     http_request_t **slot = h2o_mem_alloc_shared(&native->pool, sizeof(request), on_native_dispose);

@@ -56,6 +56,11 @@ http_stream_t *http_stream_begin(http_request_t *request, int status, str_t cont
                                  void (*on_gone)(void *arg), void *arg);
 /* False: more than 256 KiB are waiting; stop producing until on_drain. The bytes were taken all the same. */
 bool http_stream_write(http_stream_t *stream, str_t bytes);
+/* The same for a buffer on the heap, which is empty afterwards: a large one changes hands instead of being
+ * copied. */
+bool http_stream_write_buf(http_stream_t *stream, buf_t *bytes);
+/* Bytes that the client's side has not taken yet (what the system has buffered counts as taken). */
+size_t http_stream_pending(const http_stream_t *stream);
 void http_stream_on_drain(http_stream_t *stream, void (*fn)(void *arg), void *arg);
 void http_stream_end(http_stream_t *stream);
 /* Breaks the connection so that the client sees an incomplete answer: an error came after the head. */

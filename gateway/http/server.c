@@ -155,6 +155,12 @@ bool http_server_is_full(const http_server_t *server)
     return server->conn_count - server->reserved_count >= server->limits.connections_max;
 }
 
+size_t http_server_bodies_over(const http_server_t *server, size_t received)
+{
+    size_t sum = server->body_bytes + received, max = server->limits.bodies_max;
+    return max != 0 && sum > max ? sum - max : 0;
+}
+
 void http_server_conn_closed(http_server_t *server)
 {
     server->conn_count--;

@@ -10,8 +10,9 @@
 typedef struct http_server http_server_t;
 
 typedef struct {
-    size_t body_max;             /* bytes, whole server; larger: 413 before the handler runs */
-    size_t connections_max;      /* all listeners together; accept pauses at the limit */
+    size_t body_max;        /* bytes, whole server; larger: 413 before the handler runs */
+    size_t bodies_max;      /* bytes of all bodies being received or worked on; beyond: 503. 0: no limit */
+    size_t connections_max; /* all listeners together; accept pauses at the limit */
     size_t connections_per_addr; /* trusted proxies exempt; 0: no limit */
     str_t uncounted_addrs;       /* list like trusted_proxies that is exempt too (loopback) */
     int request_timeout_ms;      /* header and body together; below 128 bytes/s it ends after 10 s */

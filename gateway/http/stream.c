@@ -4,13 +4,17 @@
 #include <stdio.h>
 
 #define WAITING_MAX (256u << 10)
+/* One write of libh2o: it tells only when all of it is gone, so smaller ones show that a slow reader lives.
+ */
+#define PIECE_MAX (128u << 10)
 
-/* In the request's pool. Two buffers: one that libh2o writes, one that fills up meanwhile. */
+/* In the request's pool. Two buffers: one that libh2o writes piece by piece, one that fills up meanwhile. */
 struct http_stream {
     h2o_generator_t generator;
     http_request_t *request;
     http_flush_t flush;
     buf_t waiting, in_flight;
+    size_t piece_start, piece_end; /* of in_flight: what libh2o has now */
     char chunk_head[24];
     bool is_chunked, is_head_sent, is_writing, is_full, is_ended, is_aborted, is_final;
     int64_t left; /* of the announced length; -1: none announced */
@@ -35,45 +39,80 @@ static void tell_gone(http_stream_t *stream)
         on_gone(stream->arg);
 }
 
+static size_t pending(const http_stream_t *stream)
+{
+    return stream->waiting.len + stream->in_flight.len - stream->piece_start;
+}
+
+/* The next piece; the buffers change places when one is written. One that a burst made large is given back.
+ */
+static h2o_iovec_t take_piece(http_stream_t *stream)
+{
+    stream->piece_start = stream->piece_end;
+    if (stream->piece_start == stream->in_flight.len) {
+        if (stream->in_flight.capacity > 2 * WAITING_MAX)
+            buf_dispose(&stream->in_flight);
+        buf_t swap = stream->in_flight;
+        stream->in_flight = stream->waiting;
+        stream->waiting = swap;
+        buf_clear(&stream->waiting);
+        stream->piece_start = 0;
+    }
+    str_t left = str_slice(buf_str(&stream->in_flight), stream->piece_start, stream->in_flight.len);
+    left.len = left.len < PIECE_MAX ? left.len : PIECE_MAX;
+    stream->piece_end = stream->piece_start + left.len;
+    return h2o_iovec_init(left.base, left.len);
+}
+
+/* Breaks the connection. Where only its end could end the answer, an ordinary end would look complete. */
+static void send_abort(http_stream_t *stream)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    http_conn_t *conn = stream->request->conn;
+    stream->is_final = true;
+    http_conn_unwatch_client(conn);
+    if (!stream->is_chunked && stream->left < 0 && conn->sock != NULL)
+        setsockopt(h2o_socket_get_fd(conn->sock), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    h2o_send(stream->request->native, NULL, 0, H2O_SEND_STATE_ERROR);
+}
+
+static void send_piece(http_stream_t *stream)
+{
+    h2o_iovec_t parts[3], piece = take_piece(stream);
+    bool is_last = stream->is_ended && stream->waiting.len == 0 && stream->piece_end == stream->in_flight.len;
+    size_t count = 0;
+    if (piece.len != 0 && stream->is_chunked) {
+        int head = snprintf(stream->chunk_head, sizeof(stream->chunk_head), "%zx\r\n", piece.len);
+        parts[count++] = h2o_iovec_init(stream->chunk_head, (size_t)head);
+    }
+    if (piece.len != 0)
+        parts[count++] = piece;
+    if (stream->is_chunked && piece.len != 0 && is_last)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n0\r\n\r\n"));
+    else if (stream->is_chunked && piece.len != 0)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n"));
+    else if (stream->is_chunked && is_last)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("0\r\n\r\n"));
+    stream->is_final = is_last;
+    stream->is_writing = true;
+    stream->is_head_sent = true;
+    if (is_last)
+        http_conn_unwatch_client(stream->request->conn);
+    h2o_send(stream->request->native, parts, count,
+             is_last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
 /* Hands what waits to libh2o. After a final send the stream may be freed: touch nothing. */
 static void flush(void *arg)
 {
     http_stream_t *stream = arg;
-    h2o_req_t *native = stream->request->native;
-    bool has_news =
-        !stream->is_head_sent || stream->waiting.len != 0 || stream->is_ended || stream->is_aborted;
+    bool has_news = !stream->is_head_sent || pending(stream) != 0 || stream->is_ended || stream->is_aborted;
     if (stream->is_writing || stream->is_final || !has_news)
         return;
-    if (stream->is_aborted || (stream->is_ended && stream->left > 0)) {
-        stream->is_final = true;
-        http_conn_unwatch_client(stream->request->conn);
-        h2o_send(native, NULL, 0, H2O_SEND_STATE_ERROR);
-        return;
-    }
-    buf_t swap = stream->in_flight;
-    stream->in_flight = stream->waiting;
-    stream->waiting = swap;
-    buf_clear(&stream->waiting);
-    h2o_iovec_t parts[3];
-    size_t count = 0, len = stream->in_flight.len;
-    if (len != 0 && stream->is_chunked) {
-        int head = snprintf(stream->chunk_head, sizeof(stream->chunk_head), "%zx\r\n", len);
-        parts[count++] = h2o_iovec_init(stream->chunk_head, (size_t)head);
-    }
-    if (len != 0)
-        parts[count++] = h2o_iovec_init(stream->in_flight.base, len);
-    if (stream->is_chunked && len != 0 && stream->is_ended)
-        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n0\r\n\r\n"));
-    else if (stream->is_chunked && len != 0)
-        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n"));
-    else if (stream->is_chunked && stream->is_ended)
-        parts[count++] = h2o_iovec_init(H2O_STRLIT("0\r\n\r\n"));
-    stream->is_final = stream->is_ended;
-    stream->is_writing = true;
-    stream->is_head_sent = true;
-    if (stream->is_ended)
-        http_conn_unwatch_client(stream->request->conn);
-    h2o_send(native, parts, count, stream->is_ended ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+    if (stream->is_aborted || (stream->is_ended && stream->left > 0))
+        send_abort(stream);
+    else
+        send_piece(stream);
 }
 
 static void schedule(http_stream_t *stream)
@@ -87,12 +126,12 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *native)
     (void)native;
     http_stream_t *stream = (http_stream_t *)self;
     stream->is_writing = false;
-    buf_clear(&stream->in_flight);
+    stream->piece_start = stream->piece_end;
     bool is_last = stream->is_ended || stream->is_aborted;
     flush(stream);
     if (is_last)
         return; /* and it may be freed */
-    if (stream->is_full && stream->waiting.len + stream->in_flight.len <= WAITING_MAX / 2) {
+    if (stream->is_full && pending(stream) <= WAITING_MAX / 2) {
         stream->is_full = false;
         if (stream->on_drain != NULL)
             stream->on_drain(stream->drain_arg);
@@ -164,6 +203,13 @@ http_stream_t *http_stream_begin(http_request_t *request, int status, str_t cont
     return stream;
 }
 
+static bool has_room(http_stream_t *stream)
+{
+    schedule(stream);
+    stream->is_full = pending(stream) > WAITING_MAX;
+    return !stream->is_full;
+}
+
 bool http_stream_write(http_stream_t *stream, str_t bytes)
 {
     if (stream->is_ended || stream->is_aborted)
@@ -175,9 +221,28 @@ bool http_stream_write(http_stream_t *stream, str_t bytes)
     if (bytes.len == 0 || stream->request->is_head)
         return true;
     buf_append_str(&stream->waiting, bytes);
-    schedule(stream);
-    stream->is_full = stream->waiting.len + stream->in_flight.len > WAITING_MAX;
-    return !stream->is_full;
+    return has_room(stream);
+}
+
+bool http_stream_write_buf(http_stream_t *stream, buf_t *bytes)
+{
+    bool can_take = stream->waiting.len == 0 && stream->left < 0 && bytes->pool == NULL &&
+                    bytes->len > WAITING_MAX / 2 && !stream->request->is_head && !stream->is_ended &&
+                    !stream->is_aborted;
+    if (!can_take) {
+        bool result = http_stream_write(stream, buf_str(bytes));
+        buf_clear(bytes);
+        return result;
+    }
+    buf_t swap = stream->waiting;
+    stream->waiting = *bytes;
+    *bytes = swap;
+    return has_room(stream);
+}
+
+size_t http_stream_pending(const http_stream_t *stream)
+{
+    return pending(stream);
 }
 
 void http_stream_on_drain(http_stream_t *stream, void (*fn)(void *arg), void *arg)

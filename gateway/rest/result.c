@@ -120,7 +120,9 @@ static void take_row(rest_run_t *run, const str_t *values, size_t count)
         break;
     default:
         rest_render_row(renderer, values, count);
-        rest_stream_rows(run);
+        run->result.page_total = renderer->row_count;
+        rest_stream_rows(run); /* and the request may be gone */
+        return;
     }
     run->result.page_total = renderer->row_count;
 }

@@ -20,6 +20,7 @@ struct rest {
     /* Bodies of ended requests, for the next ones: large ones would be mapped and cleared anew each time. */
     buf_t spares[SPARES_MAX];
     size_t spare_count, spare_bytes;
+    size_t buffered; /* of the bodies of all runs */
 };
 typedef struct rest rest_t;
 
@@ -50,11 +51,21 @@ static void run_dispose(void *arg)
 {
     rest_run_t *run = arg;
     loop_timer_stop(&run->stall);
+    loop_timer_stop(&run->deadline);
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
+    run->rest->buffered -= run->buffered;
     give_back(run->rest, &run->result.body);
     schema_unref(run->snapshot);
     rest_settings_unref(run->box);
+}
+
+bool rest_buffered(rest_run_t *run)
+{
+    rest_t *rest = run->rest;
+    rest->buffered += run->result.body.len - run->buffered;
+    run->buffered = run->result.body.len;
+    return rest->buffered > run->settings->buffers_max;
 }
 
 static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
@@ -143,6 +154,7 @@ void rest_run_finish(rest_run_t *run, const err_t *error)
         rest_respond_error(run, error);
         return;
     }
+    rest_buffered(run);
     bool has_rows = run->plan.format == REST_FORMAT_JSON || run->plan.format == REST_FORMAT_CSV;
     if (has_rows && run->plan.shape != REST_SHAPE_LOCATION && run->plan.shape != REST_SHAPE_NOTHING)
         rest_render_end(&run->result.renderer);

@@ -52,7 +52,10 @@ typedef struct {
     bool is_spoiled; /* the transaction began anew after rows were sent: the answer cannot be saved */
     bool is_paused;
     size_t unpaused_bytes; /* written while the client was behind and the rows could not be paused */
+    size_t stalled_at;     /* what the client had still to take when `stall` was started */
+    size_t buffered;       /* bytes of result.body as counted in the room's sum */
     loop_timer_t stall;    /* runs while paused */
+    loop_timer_t deadline; /* runs while streamed */
     int64_t stage_started_us;
     int64_t stage_us[REST_STAGE_COUNT];
 } rest_run_t;
@@ -67,6 +70,8 @@ void rest_result_reset(rest_run_t *run);
 const err_t *rest_result_guard(rest_run_t *run);
 /* run.c: the transaction ended. */
 void rest_run_finish(rest_run_t *run, const err_t *error);
+/* run.c: counts what is kept of the answer; true when all answers together keep more than they may. */
+bool rest_buffered(rest_run_t *run);
 /* stream.c: called after each row; hands what was rendered to the client once it is too much to keep. */
 void rest_stream_rows(rest_run_t *run);
 /* stream.c: the transaction of a streamed answer ended. */

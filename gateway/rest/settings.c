@@ -18,6 +18,9 @@ void rest_settings_default(rest_settings_t *out)
                              .max_rows = -1,
                              .has_legacy_targets = true,
                              .stall_timeout_ms = 30000,
+                             .stream_timeout_ms = 600000,
+                             .buffer_max = 1024 * 1024,
+                             .buffers_max = 64 * 1024 * 1024,
                              .filters_max = 200,
                              .logic_depth_max = 10,
                              .list_max = 10000,
@@ -105,6 +108,9 @@ static str_t lower(pool_t *pool, str_t text)
 static void load_limits(const config_t *config, rest_settings_t *out)
 {
     out->stall_timeout_ms = config_int(config, "BASALT_REST_STALL_TIMEOUT");
+    out->stream_timeout_ms = config_int(config, "BASALT_REST_STREAM_TIMEOUT");
+    out->buffer_max = (size_t)config_int(config, "BASALT_REST_BUFFER");
+    out->buffers_max = (size_t)config_int(config, "BASALT_REST_BUFFER_TOTAL");
     out->filters_max = (uint32_t)config_int(config, "BASALT_REST_MAX_FILTERS");
     out->logic_depth_max = (uint32_t)config_int(config, "BASALT_REST_MAX_LOGIC_DEPTH");
     out->list_max = (uint32_t)config_int(config, "BASALT_REST_MAX_LIST");

@@ -43,6 +43,9 @@ typedef struct {
     const str_t *cors_origins; /* PGRST_SERVER_CORS_ALLOWED_ORIGINS; none: all */
     uint32_t cors_origin_count;
     int64_t stall_timeout_ms; /* BASALT_REST_STALL_TIMEOUT: a streamed answer that the client does not take */
+    int64_t stream_timeout_ms; /* BASALT_REST_STREAM_TIMEOUT: a streamed answer as a whole; 0: none */
+    size_t buffer_max;         /* BASALT_REST_BUFFER: larger answers are streamed */
+    size_t buffers_max;        /* BASALT_REST_BUFFER_TOTAL: of all answers together */
     /* limits (BASALT_REST_*): exceeding one is a PGRST100 */
     uint32_t filters_max, logic_depth_max, list_max, embed_depth_max, embeds_max, columns_max, json_depth_max;
 } rest_settings_t;

@@ -3,11 +3,9 @@
 #include "base/observe.h"
 #include "rest/run.h"
 
-/* Below this an answer is complete before its first byte: exact status, headers and errors. */
-#define BUFFERED_MAX (1024 * 1024)
 /* An exact count that is the number of rows is only known behind the last one: such an answer is kept for
  * longer. */
-#define BUFFERED_COUNT_MAX (32 * 1024 * 1024)
+#define COUNTED_FACTOR 32
 #define CHUNK_MIN (32 * 1024)
 /* Kept for a slow reader while other transactions stand behind his on the same connection: they must not wait
  * for him. Beyond it he is cut. */
@@ -23,21 +21,28 @@ static bool may_stream(const rest_run_t *run)
              (plan->shape == REST_SHAPE_ROWS || plan->shape == REST_SHAPE_SCALARS)));
 }
 
+static void stop_timers(rest_run_t *run)
+{
+    loop_timer_stop(&run->stall);
+    loop_timer_stop(&run->deadline);
+}
+
 static void on_gone(void *arg)
 {
     rest_run_t *run = arg;
-    loop_timer_stop(&run->stall);
+    stop_timers(run);
     run->stream = NULL;
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
     run->tx = NULL;
 }
 
-static void cut(rest_run_t *run)
+static void cut(rest_run_t *run, const char *reason)
 {
     http_stream_t *stream = run->stream;
-    observe(LOG_INFO, "rest_reader_too_slow", F_STR("request_id", run->ctx->request_id),
+    observe(LOG_INFO, "rest_answer_cut", F_STR("request_id", run->ctx->request_id), F_CSTR("reason", reason),
             F_INT("rows", run->result.renderer.row_count));
+    stop_timers(run);
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
     run->tx = NULL;
@@ -45,10 +50,27 @@ static void cut(rest_run_t *run)
     http_stream_abort(stream);
 }
 
+static void watch_reader(rest_run_t *run);
+
 /* The client took nothing for too long while a database connection waits for it. */
 static void on_stall(void *arg)
 {
-    cut(arg);
+    rest_run_t *run = arg;
+    if (http_stream_pending(run->stream) < run->stalled_at)
+        watch_reader(run);
+    else
+        cut(run, "the reader takes nothing");
+}
+
+static void watch_reader(rest_run_t *run)
+{
+    run->stalled_at = http_stream_pending(run->stream);
+    loop_timer_start(run->ctx->gateway->loop, &run->stall, run->settings->stall_timeout_ms, on_stall, run);
+}
+
+static void on_deadline(void *arg)
+{
+    cut(arg, "it takes too long");
 }
 
 static void on_drain(void *arg)
@@ -69,29 +91,45 @@ static void begin(rest_run_t *run)
     if (rest_respond_head(run, &status, &content_type) != NULL)
         return; /* does not happen: response settings are read behind the rows */
     run->stream = http_stream_begin(run->ctx->request, status, content_type, -1, on_gone, run);
-    if (run->stream != NULL)
-        http_stream_on_drain(run->stream, on_drain, run);
+    if (run->stream == NULL)
+        return;
+    http_stream_on_drain(run->stream, on_drain, run);
+    if (run->settings->stream_timeout_ms > 0)
+        loop_timer_start(run->ctx->gateway->loop, &run->deadline, run->settings->stream_timeout_ms,
+                         on_deadline, run);
 }
 
 static void pause_rows(rest_run_t *run)
 {
     run->is_paused = true;
     db_tx_pause(run->tx);
-    loop_timer_start(run->ctx->gateway->loop, &run->stall, run->settings->stall_timeout_ms, on_stall, run);
+    watch_reader(run);
 }
 
 static void flush(rest_run_t *run)
 {
     size_t len = run->result.body.len;
-    bool has_room = http_stream_write(run->stream, buf_str(&run->result.body));
-    buf_clear(&run->result.body);
+    bool has_room = http_stream_write_buf(run->stream, &run->result.body);
+    rest_buffered(run);
     if (has_room || run->tx == NULL || run->is_paused)
         return;
     run->unpaused_bytes += len;
     if (!db_tx_blocks_others(run->tx))
         pause_rows(run);
     else if (run->unpaused_bytes > UNPAUSED_MAX)
-        cut(run);
+        cut(run, "others wait behind its reader");
+}
+
+/* Too much is kept for all clients together and this answer cannot be streamed. What writes is never refused:
+ * whether it was committed must be told. */
+static void refuse(rest_run_t *run)
+{
+    err_t *err = err_make(run->pool, 503, ERR_FAMILY_OVERLOAD, "PGRST003",
+                          "Too many large answers are being prepared.");
+    err->headers = STR("Retry-After: 1\r\n");
+    db_tx_cancel(run->tx);
+    run->tx = NULL;
+    rest_respond_error(run, err);
 }
 
 void rest_stream_rows(rest_run_t *run)
@@ -100,10 +138,16 @@ void rest_stream_rows(rest_run_t *run)
         buf_clear(&run->result.body);
         return;
     }
-    size_t len = run->result.body.len;
-    size_t max = run->plan.is_count_page_total ? BUFFERED_COUNT_MAX : BUFFERED_MAX;
-    if (run->stream == NULL && len > max && may_stream(run))
-        begin(run);
+    if (run->stream == NULL) {
+        bool is_over = rest_buffered(run);
+        size_t max = run->settings->buffer_max * (run->plan.is_count_page_total ? COUNTED_FACTOR : 1);
+        if (run->result.body.len <= (is_over ? CHUNK_MIN : max))
+            return;
+        if (may_stream(run))
+            begin(run);
+        else if (is_over && run->plan.is_read_only)
+            refuse(run);
+    }
     if (run->stream != NULL && run->result.body.len >= CHUNK_MIN)
         flush(run);
 }
@@ -111,6 +155,7 @@ void rest_stream_rows(rest_run_t *run)
 void rest_stream_end(rest_run_t *run, const err_t *error)
 {
     http_stream_t *stream = run->stream;
+    stop_timers(run);
     if (error != NULL || run->is_spoiled) {
         run->stream = NULL;
         http_stream_abort(stream);
@@ -118,7 +163,7 @@ void rest_stream_end(rest_run_t *run, const err_t *error)
     }
     rest_render_end(&run->result.renderer);
     if (run->result.body.len > 0)
-        http_stream_write(stream, buf_str(&run->result.body));
+        http_stream_write_buf(stream, &run->result.body);
     run->stream = NULL;
     http_stream_end(stream);
 }

@@ -214,6 +214,28 @@ def an_error_after_the_head_breaks_the_answer():
     expect(status, 200)
 
 
+def old_exchange(path):
+    """HTTP/1.0: the end of the connection is the end of the answer. All bytes, or ConnectionResetError."""
+    with socket.create_connection((HOST, int(PORT)), timeout=30) as sock:
+        sock.sendall(("GET %s%s HTTP/1.0\r\nHost: x\r\n\r\n" % (ROOT, path)).encode())
+        data = b""
+        while True:
+            piece = sock.recv(1 << 20)
+            if not piece:
+                return data
+            data += piece
+
+
+def an_old_client_sees_whether_its_answer_is_whole():
+    head, _, body = old_exchange("/big?select=id,payload").partition(b"\r\n\r\n")
+    expect((head.split()[1], len(json.loads(body))), (b"200", 40000))
+    try:
+        data = old_exchange("/late_error")
+    except ConnectionResetError:
+        return
+    raise AssertionError("%d bytes ended as if they were the whole answer" % len(data))
+
+
 def an_error_in_the_buffered_part_is_an_ordinary_error():
     status, error, _ = ask("GET", "/late_error?id=gt.29990")
     expect((status, error["code"]), (400, "22012"))
@@ -238,6 +260,46 @@ def a_reader_that_takes_nothing_is_cut_and_its_connection_returned():
         pass
     if got > 8 << 20:
         raise AssertionError("the whole answer arrived")
+
+
+ROWS_ARE_READ = "select count(*) from pg_stat_activity where usename = 'authenticator' and state = 'active'"
+
+
+def read_slowly(path, bearer=None, rate=600000):
+    """Bytes of an answer that a lively but slow reader gets before it ends, and whether it ended properly."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        sock.settimeout(20)
+        sock.connect((HOST, int(PORT)))
+        head = "Authorization: Bearer %s\r\n" % bearer if bearer else ""
+        sock.sendall(("GET %s%s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (ROOT, path, head)).encode())
+        got, tail, start = 0, b"", time.time()
+        while not tail.endswith(b"\r\n0\r\n\r\n"):
+            try:
+                piece = sock.recv(16384)
+            except ConnectionResetError:
+                piece = b""
+            if not piece:
+                return got, False
+            got, tail = got + len(piece), (tail + piece)[-16:]
+            time.sleep(max(0, got / rate - (time.time() - start)))
+        return got, True
+
+
+def a_lively_but_slow_reader_is_cut_at_the_deadline_and_its_connection_returned():
+    got, is_whole = read_slowly("/big")
+    expect(is_whole, False)
+    until(lambda: sql(ROWS_ARE_READ) == "0", 5, "the connection is free again")
+    if not (1 << 20) < got < (8 << 20):
+        raise AssertionError("%d bytes" % got)
+
+
+def the_time_limit_of_the_role_goes_on_while_a_reader_is_slow():
+    """What the documentation says of statement_timeout: the server's clock runs while it waits for the reader."""
+    _, is_whole = read_slowly("/big?limit=20000", token("user-1", "hurried"), 2000000)
+    expect(is_whole, False)
+    got, is_whole = read_slowly("/big?limit=20000", token("user-1"), 4000000)
+    expect(is_whole, True, "%d bytes" % got)
 
 
 def a_query_whose_client_left_is_cancelled():
