@@ -26,7 +26,7 @@ COLUMNS = [("CPU", "cpu"), ("server alone", "own"), ("requests/s", "rate"), ("p5
 
 class Bench:
     def __init__(self, args):
-        self.args, self.generator = args, Generator(os.environ["PGRST_JWT_SECRET"])
+        self.args, self.generator = args, Generator(args.load, os.environ["PGRST_JWT_SECRET"])
         self.database = floor.Database(args.db_uri, args.db_log)
         self.ratios = []
 
@@ -46,6 +46,7 @@ class Bench:
 
     def rounds(self, servers, workload):
         """{figure: Ratio}"""
+        self.database.configure("synchronous_commit", "on" if workload.is_flushed else "off")
         statements = floor.capture(self.database, servers[0], workload, self.generator.tokens(workload)[0])
         turns, floors = [[] for _ in servers], []
         for _ in range(self.args.rounds):
@@ -147,10 +148,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gateway", required=True, help="program of the gateway")
     parser.add_argument("--peer", required=True, help="program of PostgREST")
+    parser.add_argument("--load", required=True, help="program made of load.c")
     parser.add_argument("--postmaster", type=int, required=True)
     parser.add_argument("--db-log", required=True, help="the server's log")
     parser.add_argument("--db-uri", default=os.environ.get("PGRST_DB_URI"))
-    parser.add_argument("--seconds", type=int, default=1, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--idle-connections", type=int, default=1000)

@@ -28,8 +28,8 @@ class Database:
         commands = [part for statement in statements for part in ("-c", statement)]
         subprocess.run(["psql", "-qXAt", "-o", os.devnull, "-v", "ON_ERROR_STOP=1", "-d", os.environ["PG_URL"], *commands], check=True)
 
-    def set_logging(self, value):
-        self.execute("alter system set log_statement = '%s'" % value, "select pg_reload_conf()")
+    def configure(self, name, value):
+        self.execute("alter system set %s = '%s'" % (name, value), "select pg_reload_conf()")
         time.sleep(.2)
 
 
@@ -41,19 +41,21 @@ def ask(server, workload, token):
 
 
 def parse(text):
-    """[(statement, [value or None])] of the last transaction in the log; housekeeping comes before its settings."""
+    """[(statement, [value or None])] of the last request in the log, from its settings to the question for the response's:
+    before and behind them the gateway may tidy up its connection."""
     found, text = [], text + "x"  # the patterns look for the beginning of a next entry
     for match in STATEMENT.finditer(text):
         detail = PARAMETERS.match(text, match.end())
         values = [None if value == "NULL" else value[1:-1].replace("''", "'")
                   for _, value in VALUE.findall(detail.group(1) if detail else "")]
         found.append((match.group(1).strip(), values))
-    starts = [i for i, (statement, _) in enumerate(found) if "set_config(" in statement]
-    return found[starts[-1]:] if starts else []
+    starts = [i for i, (statement, _) in enumerate(found) if "'request.jwt.claims'" in statement]
+    ends = [i for i, (statement, _) in enumerate(found) if "'response.headers'" in statement]
+    return found[starts[-1]:ends[-1] + 1] if starts and ends else []
 
 
 def capture(database, server, workload, token):
-    database.set_logging("all")
+    database.configure("log_statement", "all")
     try:
         for _ in range(2):  # the second one meets a warm connection
             position = os.path.getsize(database.log)
@@ -63,7 +65,7 @@ def capture(database, server, workload, token):
             file.seek(position)
             statements = parse(file.read())
     finally:
-        database.set_logging("none")
+        database.configure("log_statement", "none")
     if not statements:
         sys.exit("no statements of %s in the log" % workload.name)
     return statements
@@ -92,7 +94,7 @@ def rate(database, statements, connections, seconds):
         file.write(text)
         file.flush()
         defined = [part for name, value in variables.items() for part in ("-D", "%s=%s" % (name, value))]
-        done = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c%d" % connections, "-j1", "-T%d" % seconds,
+        done = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c%d" % connections, "-j1", "-T%d" % max(seconds, 1),
                                "-f", file.name, *defined, database.url], capture_output=True, text=True)
     found = re.search(r"tps = ([\d.]+)", done.stdout)
     if done.returncode or not found or " 0 (" not in done.stdout:

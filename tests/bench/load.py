@@ -1,9 +1,9 @@
-"""Requests: tokens, and wrk as the generator of load."""
+"""Requests with their tokens, and load.c that sends them."""
 import base64
 import hashlib
 import hmac
 import json
-import re
+import random
 import subprocess
 import sys
 import tempfile
@@ -12,27 +12,7 @@ from dataclasses import dataclass
 
 from workloads import ROWS
 
-DONE = """
-done = function(summary, latency)
-    local e = summary.errors
-    io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
-                           latency:percentile(99), e.status + e.connect + e.read + e.timeout))
-end
-"""
-# Requests are made beforehand: the generator shares the processors with what it measures.
-MANY = """
-local made, next = {}, math.random(%(count)d)
-function init()
-    for i = 1, %(count)d do
-        wrk.headers["Authorization"] = "Bearer " .. tokens[(i - 1) %% #tokens + 1]
-        made[i] = wrk.format(nil, (path:gsub("{row}", math.random(%(rows)d))))
-    end
-end
-function request()
-    next = next %% #made + 1
-    return made[next]
-end
-"""
+VARIANTS = 1000  # of a request whose token or row changes
 
 
 @dataclass
@@ -58,46 +38,42 @@ def mint(secret, user):
 
 
 class Generator:
-    def __init__(self, secret):
-        self.admin = mint(secret, 1)
+    def __init__(self, program, secret):
+        self.program, self.admin = program, mint(secret, 1)
         self.users = [mint(secret, user) for user in range(2, 1002)]
 
     def tokens(self, workload):
         return self.users if workload.has_many_users else [self.admin]
 
-    def script(self, workload, path):
-        lines = ["wrk.method = %s" % json.dumps(workload.method),
-                 "wrk.headers.Authorization = %s" % json.dumps("Bearer " + self.tokens(workload)[0])]
-        lines += ["wrk.headers[%s] = %s" % (json.dumps(key), json.dumps(value))
-                  for key, value in workload.all_headers().items()]
-        if workload.body:
-            lines.append("wrk.body = %s" % json.dumps(workload.body))
-        if workload.has_many_users or "{row}" in workload.path:
-            lines.append("local path, tokens = %s, {%s}" % (json.dumps(path), ",".join(map(json.dumps,
-                                                                                       self.tokens(workload)))))
-            lines.append(MANY % {"count": 1000, "rows": ROWS})
-        return "\n".join(lines) + DONE
+    def requests(self, server, workload):
+        """What the generator reads: made beforehand, since it shares the processors with what it measures."""
+        tokens, body = self.tokens(workload), (workload.body or "").encode()
+        count = VARIANTS if len(tokens) > 1 or "{row}" in workload.path else 1
+        for i in range(count):
+            path = server.prefix + workload.path.replace("{row}", str(random.randint(1, ROWS)))
+            fields = {"Host": "127.0.0.1:%d" % server.port, "Authorization": "Bearer " + tokens[i % len(tokens)],
+                      **workload.all_headers()}
+            if body:
+                fields["Content-Length"] = len(body)
+            head = ["%s %s HTTP/1.1" % (workload.method, path)] + ["%s: %s" % field for field in fields.items()]
+            text = "\r\n".join(head + ["", ""]).encode() + body
+            yield b"%d\n%s" % (len(text), text)
 
     def start(self, server, workload, connections, seconds):
-        base, path = re.match(r"(https?://[^/]+)(.*)", server.url + workload.path).groups()
-        script = tempfile.NamedTemporaryFile("w", suffix=".lua")
-        script.write(self.script(workload, path))
-        script.flush()
-        first = path.replace("{row}", "1")
-        process = subprocess.Popen(["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "-s", script.name,
-                                    base + first], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        process.script = script  # lives as long
-        return process
+        requests = tempfile.TemporaryFile()
+        requests.writelines(self.requests(server, workload))
+        requests.seek(0)
+        return subprocess.Popen([self.program, str(server.port), str(connections), str(seconds)], stdin=requests,
+                                stdout=subprocess.PIPE, text=True)
 
     def finish(self, process, server, workload):
         out = process.communicate()[0]
-        found = re.search(r"RESULT (.*)", out)
-        if not found:
-            sys.exit("wrk: " + out)
-        requests, duration, p50, p99, errors = map(int, found.group(1).split())
-        if errors or not requests:
-            sys.exit("%s on %s: %d of %d requests failed" % (workload.name, server.name, errors, requests))
-        return Load(requests, duration / 1e6, p50, p99)
+        if process.returncode:
+            sys.exit("load: %s on %s" % (workload.name, server.name))
+        answers, duration, p50, p99, failed = map(int, out.split())
+        if failed or not answers:
+            sys.exit("%s on %s: %d of %d requests failed" % (workload.name, server.name, failed, answers))
+        return Load(answers, duration / 1e6, p50, p99)
 
     def run(self, server, workload, connections, seconds):
         return self.finish(self.start(server, workload, connections, seconds), server, workload)

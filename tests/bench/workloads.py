@@ -27,6 +27,7 @@ class Workload:
     method: str = "GET"
     body: str = None
     headers: dict = field(default_factory=dict)
+    is_flushed: bool = False  # a commit waits for the disk
     has_many_users: bool = False  # the requests of 1000 users take turns; none of them is an admin
 
     def all_headers(self):
@@ -50,6 +51,7 @@ WORKLOADS = [
     Workload("insert, returning", Goals(7, None, 5.5, 5, pgbench=.9), "/notes", "POST", NOTE,
              prefer("return=representation")),
     Workload("insert, minimal", Goals(7, None, 5.5, 5, pgbench=.9), "/notes", "POST", NOTE, prefer("return=minimal")),
+    Workload("insert, flushed", Goals(p99=None), "/notes", "POST", NOTE, prefer("return=minimal"), is_flushed=True),
     Workload("bulk 100", Goals(2.2, None, 2, 2, pgbench=.9), "/notes", "POST", "[" + ",".join([NOTE] * 100) + "]",
              prefer("return=minimal")),
     Workload("patch by key", Goals(3, None, 3, 3, pgbench=.9), "/machines?no=eq.{row}", "PATCH",
