@@ -52,7 +52,7 @@ static void on_delay(void *arg)
     if (cancel == NULL)
         abort();
     cancel->conn = conn;
-    cancel->request = PQgetCancel(conn->pg);
+    cancel->request = PQgetCancel(conn->wire->pg);
     conn->cancel = cancel;
     conn->pool->cancel_total++;
     cancel->offload = offload_start(conn->pool->loop, on_thread, on_done, cancel_free, cancel);

@@ -12,7 +12,8 @@ enum {
     STMTS_PER_CONN = 128,
     ANSWER_GRACE_US = 5000000,  /* beyond statement_timeout */
     DETACHED_MAX_US = 30000000, /* nobody waits for it and the cancel did not help */
-    HOUSEKEEPING_MAX_US = 10000000
+    HOUSEKEEPING_MAX_US = 10000000,
+    READS_PER_TURN = 4 /* then others have their turn */
 };
 
 /* The one place where a connection's state changes. */
@@ -35,7 +36,7 @@ static void on_wake(void *arg)
         conn_flush(conn);
     }
     if (conn->state == CONN_STATE_BROKEN)
-        db_pool_on_lost(conn, conn->reason[0] != '\0' ? conn->reason : PQerrorMessage(conn->pg));
+        db_pool_on_lost(conn, conn->reason[0] != '\0' ? conn->reason : wire_reason(conn->wire));
 }
 
 void conn_mark_broken(conn_t *conn, const char *reason)
@@ -51,35 +52,36 @@ void conn_mark_broken(conn_t *conn, const char *reason)
 
 void conn_flush(conn_t *conn)
 {
+    conn->is_unsent = false;
     if (conn->state == CONN_STATE_BROKEN)
         return;
-    int pending = PQflush(conn->pg);
-    if (pending < 0)
+    wire_flush_t flushed = wire_flush(conn->wire);
+    if (flushed == WIRE_LOST)
         conn_mark_broken(conn, NULL);
-    else if (pending > 0)
+    else if (flushed == WIRE_PENDING)
         loop_watch_want_write(conn->watch);
 }
 
-/* A function may have said LISTEN; unread notifications would pile up. */
-static void drop_notifications(conn_t *conn)
+void conn_flush_soon(conn_t *conn)
 {
-    for (PGnotify *notify; (notify = PQnotifies(conn->pg)) != NULL;)
-        PQfreemem(notify);
+    conn->is_unsent = conn->pool->has_unsent = true;
+    loop_want_turn(conn->pool->loop);
 }
 
 /* What arrived before the end of the connection is still complete and true: it is processed first. */
 static void on_readable(void *arg)
 {
     conn_t *conn = arg;
-    if (conn->state == CONN_STATE_BROKEN)
-        return;
-    if (!PQconsumeInput(conn->pg))
-        conn_mark_broken(conn, NULL);
-    conn->last_heard_us = clock_mono_us();
-    result_process(conn);
-    drop_notifications(conn);
-    if (PQstatus(conn->pg) == CONNECTION_BAD)
-        conn_mark_broken(conn, NULL);
+    wire_read_t got = WIRE_READ_MORE;
+    for (int i = 0; i < READS_PER_TURN && got == WIRE_READ_MORE; i++) {
+        if (conn->state == CONN_STATE_BROKEN || conn->is_paused)
+            return;
+        got = wire_read(conn->wire);
+        if (got == WIRE_READ_ENDED)
+            conn_mark_broken(conn, NULL);
+        conn->last_heard_us = clock_mono_us();
+        result_process(conn);
+    }
     conn_flush(conn);
 }
 
@@ -93,9 +95,11 @@ static void on_connected(void *arg, PGconn *pg)
 {
     conn_t *conn = arg;
     conn->connect = NULL;
-    conn->pg = pg;
-    if (PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg)) {
+    if (PQstatus(pg) == CONNECTION_OK)
+        conn->wire = wire_libpq_open(pg, &conn->pool->scratch);
+    if (conn->wire == NULL) {
         db_pool_on_open_failed(conn, PQerrorMessage(pg));
+        PQfinish(pg);
         return;
     }
     conn->watch = loop_watch_create(conn->pool->loop, PQsocket(pg), on_readable, on_writable, conn);
@@ -132,7 +136,8 @@ void conn_destroy(conn_t *conn)
         db_connect_abort(conn->connect);
     if (conn->watch != NULL)
         loop_watch_destroy(conn->watch);
-    PQfinish(conn->pg);
+    if (conn->wire != NULL)
+        wire_close(conn->wire);
     stmt_cache_destroy(conn->stmts);
     free(conn);
 }
@@ -141,15 +146,13 @@ void conn_destroy(conn_t *conn)
  * turn, a request sent into the dead socket would have an unknown outcome. */
 bool conn_check_alive(conn_t *conn)
 {
-    char byte;
-    ssize_t n = recv(PQsocket(conn->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return true;
-    if (n > 0 && PQconsumeInput(conn->pg)) {
-        PQisBusy(conn->pg); /* takes in notices and changed parameters */
-        n = recv(PQsocket(conn->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (n < 0 && PQstatus(conn->pg) == CONNECTION_OK)
+    for (int i = 0; i < 2; i++) { /* notices and changed parameters are taken in, then nothing may be left */
+        char byte;
+        ssize_t n = recv(PQsocket(conn->wire->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
             return true;
+        if (n <= 0 || wire_read(conn->wire) == WIRE_READ_ENDED)
+            break;
     }
     conn_mark_broken(conn, NULL);
     return false;
@@ -197,7 +200,6 @@ segment_t *conn_pop(conn_t *conn)
         if (segment->steps[i].entry != NULL)
             stmt_cache_unpin(segment->steps[i].entry);
     segment->step_count = 0;
-    conn->is_row_mode_set = false;
     return segment;
 }
 

@@ -1,11 +1,11 @@
 /* What the files of this room share. Three objects, each with one state and one function that changes it:
  *
  *   db_pool_t   owns connections and the transactions that wait
- *   conn_t      owns a PGconn and the segments in flight on it, first to last in the order they were sent
+ *   conn_t      owns a wire_t and the segments in flight on it, first to last in the order they were sent
  *   db_tx_t     is in exactly one place: the pool's waiting list, a connection's segment, or on its way out
  *
  * A segment is what goes to the server between two Syncs: one implicit transaction. Results come back in the
- * order of its steps; PGRES_PIPELINE_SYNC ends it. All of this runs on the loop's thread. Failures noticed
+ * order of its steps; WIRE_SYNC ends it. All of this runs on the loop's thread. Failures noticed
  * while sending are only marked and acted upon in a later turn, so that nothing is called back from inside
  * db_tx_submit. */
 #ifndef DB_INSIDE_H
@@ -16,11 +16,9 @@
 #include "db/pg_error.h"
 #include "db/stmt_cache.h"
 #include "db/tx.h"
+#include "db/wire.h"
 
 typedef struct conn conn_t;
-
-/* Beyond this a value leaves a scratch buffer or a connection's buffers too large to keep. */
-enum { BLOAT_BYTES = 1024 * 1024 };
 
 typedef enum {
     STEP_QUIET,   /* BEGIN, set_config, pre-request, COMMIT, DEALLOCATE: its rows are thrown away */
@@ -63,13 +61,14 @@ struct db_tx {
     int64_t server_limit_ms; /* statement_timeout as the transaction sets it; 0: unknown */
     bool is_detached;        /* cancelled by the caller: spec and handlers must not be touched any more */
     bool has_output;         /* something was delivered */
-    bool has_columns;        /* on_columns was called for the running statement */
-    size_t retries;          /* after a lost connection one is allowed, after DDL a few */
-    bool is_ending;          /* explicit: COMMIT or ROLLBACK is in flight */
-    db_end_t end;            /* which of them */
-    bool is_sync_sent;       /* from here on the server may commit it */
-    bool is_fast;            /* may share a connection with others */
-    uint64_t lane_hash;      /* what its cost is remembered under; 0: never shares */
+    bool has_columns;        /* those of the running statement are known */
+    size_t column_count;
+    size_t retries;     /* after a lost connection one is allowed, after DDL a few */
+    bool is_ending;     /* explicit: COMMIT or ROLLBACK is in flight */
+    db_end_t end;       /* which of them */
+    bool is_sync_sent;  /* from here on the server may commit it */
+    bool is_fast;       /* may share a connection with others */
+    uint64_t lane_hash; /* what its cost is remembered under; 0: never shares */
     size_t result_bytes;
     pool_t *memory; /* of the error; created with it */
     err_t *error;
@@ -90,17 +89,16 @@ struct conn {
     db_pool_t *pool;
     uint32_t generation; /* of the pool's conninfo when opened; an older one is closed when idle */
     db_connect_t *connect;
-    PGconn *pg;
+    wire_t *wire; /* NULL while opening */
     loop_watch_t *watch;
     segment_t *first, *last;
     size_t depth; /* segments in flight that carry transactions */
     stmt_cache_t *stmts;
-    bool is_row_mode_set; /* for the step at the head of the first segment */
     bool is_paused, is_processing;
+    bool is_unsent;   /* something gathered during this turn waits for its end */
     bool is_shared;   /* BUSY with fast transactions: others may join */
     bool is_draining; /* no more may join: an exclusive transaction waits for it */
     bool must_flush_stmts;
-    bool is_bloated;      /* libpq keeps buffers as large as the largest message: closed when idle */
     bool is_dirty;        /* a write or a call ran since the last wash */
     uint64_t last_caller; /* hash of role and claims */
     int64_t opened_us, idle_since_us, last_sync_us;
@@ -108,7 +106,7 @@ struct conn {
     loop_timer_t wake;     /* zero delay: sweep or go on reading */
     loop_timer_t cancel_delay;
     struct cancel *cancel;
-    char reason[200]; /* of CONN_STATE_BROKEN; empty: libpq knows */
+    char reason[200]; /* of CONN_STATE_BROKEN; empty: the wire knows */
 };
 
 typedef struct {
@@ -132,8 +130,8 @@ struct db_pool {
     int server_version;
     void (*on_state)(void *arg, bool is_up);
     void *on_state_arg;
-    buf_t text, values; /* scratch of segment building */
-    buf_t row;          /* scratch of result reading: must not be shared with building, handlers submit */
+    wire_scratch_t scratch;
+    bool has_unsent; /* of some connection */
     struct lane *lane;
     struct metric *size_gauge, *idle_gauge, *waiting_gauge;
     int64_t done_total, lost_total, retry_total, timeout_total, cancel_total;
@@ -146,11 +144,12 @@ void conn_set_state(conn_t *conn, conn_state_t state);
 bool conn_is_overdue(const conn_t *conn,
                      int64_t now_us); /* no answer although the statement's time is over */
 bool conn_check_alive(conn_t *conn);  /* an idle one: false when the server has left meanwhile */
-/* `reason` NULL: libpq's text when it is swept. The first reason counts. */
+/* `reason` NULL: the wire's text when it is swept. The first reason counts. */
 void conn_mark_broken(conn_t *conn, const char *reason);
 void conn_append(conn_t *conn, segment_t *segment);
 segment_t *conn_pop(conn_t *conn); /* the first, unpinned */
 void conn_flush(conn_t *conn);
+void conn_flush_soon(conn_t *conn); /* at the end of the loop's turn */
 void conn_pause(conn_t *conn, bool is_paused);
 
 /* cancel.c */

@@ -190,15 +190,31 @@ err_t *pg_error_from_fields(pool_t *pool, str_t sqlstate, str_t message, str_t d
     return err;
 }
 
+pg_fields_t pg_fields_of_result(const PGresult *result)
+{
+    return (pg_fields_t){
+        .severity = str_from_c(PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED)),
+        .sqlstate = str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE)),
+        .message = str_from_c(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
+        .details = str_from_c(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL)),
+        .hint = str_from_c(PQresultErrorField(result, PG_DIAG_MESSAGE_HINT)),
+        .function = str_from_c(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION)),
+        .text = str_from_c(PQresultErrorMessage(result)),
+    };
+}
+
+err_t *pg_error_make(pool_t *pool, const pg_fields_t *fields, bool is_anonymous)
+{
+    if (str_is_null(fields->sqlstate))
+        return pg_error_lost_connection(pool, fields->text);
+    return pg_error_from_fields(pool, fields->sqlstate, fields->message, fields->details, fields->hint,
+                                is_anonymous);
+}
+
 err_t *pg_error_from_result(pool_t *pool, const PGresult *result, bool is_anonymous)
 {
-    str_t sqlstate = str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-    if (str_is_null(sqlstate))
-        return pg_error_lost_connection(pool, str_from_c(PQresultErrorMessage(result)));
-    return pg_error_from_fields(pool, sqlstate,
-                                str_from_c(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
-                                str_from_c(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL)),
-                                str_from_c(PQresultErrorField(result, PG_DIAG_MESSAGE_HINT)), is_anonymous);
+    pg_fields_t fields = pg_fields_of_result(result);
+    return pg_error_make(pool, &fields, is_anonymous);
 }
 
 static err_t *connection_error(pool_t *pool, uint16_t status, err_family_t family, str_t code, str_t message,
@@ -235,12 +251,11 @@ err_t *pg_error_acquire_timeout(pool_t *pool)
 }
 
 /* Source function names are not translated, messages are. */
-pg_stale_t pg_error_stale_plan(const PGresult *result)
+pg_stale_t pg_error_stale_plan(const pg_fields_t *fields)
 {
-    str_t sqlstate = str_from_c(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-    str_t function = str_from_c(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION));
-    if (str_eq(sqlstate, STR("26000")))
+    if (str_eq(fields->sqlstate, STR("26000")))
         return PG_STALE_FORGOTTEN;
-    bool is_changed = str_eq(sqlstate, STR("0A000")) && str_eq(function, STR("RevalidateCachedQuery"));
+    bool is_changed =
+        str_eq(fields->sqlstate, STR("0A000")) && str_eq(fields->function, STR("RevalidateCachedQuery"));
     return is_changed ? PG_STALE_CHANGED : PG_STALE_NOT;
 }

@@ -20,6 +20,18 @@ enum {
 
 static void janitor(void *arg);
 
+/* All transactions that a turn of the loop has put on a connection go to the server in one piece. */
+static void send_gathered(void *arg)
+{
+    db_pool_t *pool = arg;
+    if (!pool->has_unsent)
+        return;
+    pool->has_unsent = false;
+    for (size_t i = 0; i < pool->conn_count; i++)
+        if (pool->conns[i]->is_unsent)
+            conn_flush(pool->conns[i]);
+}
+
 db_pool_t *db_pool_create(loop_t *loop, const db_pool_options_t *options)
 {
     db_pool_t *pool = calloc(1, sizeof(*pool));
@@ -29,9 +41,8 @@ db_pool_t *db_pool_create(loop_t *loop, const db_pool_options_t *options)
     db_pool_set_options(pool, options);
     pool->lane = lane_create();
     buf_init(&pool->connect_error, NULL, 0);
-    buf_init(&pool->text, NULL, 2048);
-    buf_init(&pool->values, NULL, 2048);
-    buf_init(&pool->row, NULL, 1024);
+    wire_scratch_init(&pool->scratch);
+    loop_on_turn_end(loop, send_gathered, pool);
     loop_timer_start(loop, &pool->janitor, JANITOR_MS, janitor, pool);
     return pool;
 }
@@ -242,7 +253,7 @@ static void set_up(db_pool_t *pool, bool is_up)
 void db_pool_on_opened(conn_t *conn)
 {
     db_pool_t *pool = conn->pool;
-    pool->server_version = PQserverVersion(conn->pg);
+    pool->server_version = PQserverVersion(conn->wire->pg);
     loop_timer_stop(&pool->reopen);
     set_up(pool, true);
     db_pool_on_free(conn);
@@ -352,7 +363,7 @@ void db_pool_on_free(conn_t *conn)
 static bool is_worn_out(const conn_t *conn, int64_t now)
 {
     const db_pool_options_t *options = &conn->pool->options;
-    return conn_is_surplus(conn) || conn->is_bloated ||
+    return conn_is_surplus(conn) || conn->wire->is_bloated ||
            (options->idle_timeout_ms > 0 && now - conn->idle_since_us > options->idle_timeout_ms * 1000LL) ||
            (options->lifetime_ms > 0 && now - conn->opened_us > options->lifetime_ms * 1000LL);
 }
@@ -414,9 +425,8 @@ void db_pool_destroy(db_pool_t *pool)
     loop_timer_stop(&pool->reopen);
     lane_destroy(pool->lane);
     buf_dispose(&pool->connect_error);
-    buf_dispose(&pool->text);
-    buf_dispose(&pool->values);
-    buf_dispose(&pool->row);
+    loop_off_turn_end(pool->loop, send_gathered, pool);
+    wire_scratch_dispose(&pool->scratch);
     free((char *)pool->options.name.base);
     free((char *)pool->options.conninfo.base);
     free(pool->conns);

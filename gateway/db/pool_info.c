@@ -69,8 +69,8 @@ int db_pool_server_version(const db_pool_t *pool)
 str_t db_pool_parameter(const db_pool_t *pool, const char *name)
 {
     for (size_t i = 0; i < pool->conn_count; i++)
-        if (pool->conns[i]->pg != NULL && pool->conns[i]->state != CONN_STATE_BROKEN)
-            return str_from_c(PQparameterStatus(pool->conns[i]->pg, name));
+        if (pool->conns[i]->wire != NULL && pool->conns[i]->state != CONN_STATE_BROKEN)
+            return wire_parameter(pool->conns[i]->wire, name);
     return STR_NULL;
 }
 

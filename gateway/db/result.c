@@ -1,12 +1,12 @@
-/* Reading what the server answers. libpq gives per command its results and a NULL, per segment one
- * PIPELINE_SYNC without a NULL. An error makes the rest of its segment come back as PIPELINE_ABORTED; an
- * error of the commit itself (deferred constraint, serialization) comes after the last command. So nothing is
- * concluded before the SYNC. */
+/* Reading what the server answers: the steps of the first segment are walked through as their events come. An
+ * error ends its segment, and one of the commit itself (deferred constraint, serialization) comes after the
+ * last statement. So nothing is concluded before the Sync. */
 #include "db/inside.h"
 
 #include "base/clock.h"
 #include "base/observe.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { STALE_RETRIES_MAX = 3 };
@@ -22,79 +22,67 @@ static bool may_deliver(const db_tx_t *tx)
     return tx != NULL && !tx->is_detached && tx->error == NULL;
 }
 
-static void deliver_columns(db_tx_t *tx, uint32_t stmt, const PGresult *result)
+static void deliver_columns(db_tx_t *tx, uint32_t stmt, const db_column_t *columns, size_t count)
 {
-    if (tx->has_columns || tx->handlers.on_columns == NULL || !may_deliver(tx))
-        return;
     tx->has_columns = true;
-    size_t count = (size_t)PQnfields(result);
-    buf_t *scratch = &tx->pool->row;
-    buf_clear(scratch);
-    db_column_t *columns = (db_column_t *)(void *)buf_reserve(scratch, count * sizeof(*columns) + 1);
-    for (size_t i = 0; i < count; i++)
-        columns[i] =
-            (db_column_t){.name = str_from_c(PQfname(result, (int)i)), .type_oid = PQftype(result, (int)i)};
+    tx->column_count = count;
+    if (tx->handlers.on_columns == NULL || !may_deliver(tx))
+        return;
     tx->has_output = true;
     tx->handlers.on_columns(tx->arg, stmt, columns, count);
 }
 
-static void deliver_row(db_tx_t *tx, uint32_t stmt, const PGresult *result)
+/* Columns that were not asked for anew are those of the prepared statement. */
+static void recall_columns(db_tx_t *tx, const step_t *step)
+{
+    if (!tx->has_columns && step->entry != NULL && step->entry->has_rows)
+        deliver_columns(tx, step->stmt, step->entry->columns, step->entry->column_count);
+}
+
+static void deliver_row(db_tx_t *tx, uint32_t stmt, const str_t *values, size_t count)
 {
     if (!may_deliver(tx))
         return;
-    size_t count = (size_t)PQnfields(result);
-    buf_t *scratch = &tx->pool->row;
-    buf_clear(scratch);
-    str_t *values = (str_t *)(void *)buf_reserve(scratch, count * sizeof(*values) + 1);
-    for (int i = 0; i < (int)count; i++) {
-        values[i] = PQgetisnull(result, 0, i)
-                        ? STR_NULL
-                        : str_make(PQgetvalue(result, 0, i), (size_t)PQgetlength(result, 0, i));
+    for (size_t i = 0; i < count; i++)
         tx->result_bytes += values[i].len;
-        tx->conn->is_bloated = tx->conn->is_bloated || values[i].len > BLOAT_BYTES;
-    }
     tx->has_output = true;
     if (tx->handlers.on_row != NULL)
         tx->handlers.on_row(tx->arg, stmt, values, count);
 }
 
-static void deliver_stmt_done(db_tx_t *tx, uint32_t stmt, PGresult *result)
+/* "INSERT 0 2", "SELECT 5": the number at the end of the command's tag; 0 when it has none. */
+static int64_t affected_of(str_t tag)
+{
+    size_t at = tag.len;
+    int64_t affected;
+    while (at > 0 && tag.base[at - 1] != ' ')
+        at--;
+    return at > 0 && str_to_int64(str_slice(tag, at, tag.len), &affected) ? affected : 0;
+}
+
+static void deliver_stmt_done(db_tx_t *tx, uint32_t stmt, str_t tag)
 {
     if (!may_deliver(tx))
         return;
-    int64_t affected;
-    if (!str_to_int64(str_from_c(PQcmdTuples(result)), &affected))
-        affected = 0;
     tx->has_output = true;
     if (tx->handlers.on_stmt_done != NULL)
-        tx->handlers.on_stmt_done(tx->arg, stmt, affected);
+        tx->handlers.on_stmt_done(tx->arg, stmt, affected_of(tag));
 }
 
 /* COMMIT of a transaction that the server considers failed is answered with ROLLBACK and no error. */
-static void check_end(db_tx_t *tx, PGresult *result)
+static void check_end(db_tx_t *tx, str_t tag)
 {
     if (tx != NULL && tx->is_ending && tx->end == DB_END_COMMIT && tx->error == NULL &&
-        strcmp(PQcmdStatus(result), "ROLLBACK") == 0)
+        str_eq(tag, STR("ROLLBACK")))
         tx->error = err_bug(tx_memory(tx), "COMMIT was answered with ROLLBACK");
 }
 
-static void on_success(segment_t *segment, PGresult *result, bool is_last)
+static void end_step(segment_t *segment)
 {
-    step_t *step = current_step(segment);
-    if (step == NULL)
-        return;
-    if (step->kind == STEP_PREPARE && step->entry->state == STMT_STATE_SENT)
-        step->entry->state = STMT_STATE_READY;
-    if (step->kind == STEP_QUIET)
-        check_end(segment->tx, result);
-    if (step->kind != STEP_STMT)
-        return;
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        deliver_columns(segment->tx, step->stmt, result);
-    if (is_last)
-        deliver_stmt_done(segment->tx, step->stmt, result);
-    else
-        deliver_row(segment->tx, step->stmt, result);
+    if (segment->tx != NULL)
+        segment->tx->has_columns = false;
+    if (segment->step_at < segment->step_count)
+        segment->step_at++;
 }
 
 /* What one connection found stale is stale on all: the retry may run on another one. The entry is pinned by
@@ -108,45 +96,109 @@ static void drop_everywhere(db_pool_t *pool, const stmt_entry_t *entry)
     }
 }
 
-static void on_error(conn_t *conn, segment_t *segment, const PGresult *result)
+/* ---- events; false: the server does not keep to the protocol ---- */
+
+static bool on_columns(segment_t *segment, const wire_event_t *event)
 {
     step_t *step = current_step(segment);
-    db_tx_t *tx = segment->tx;
-    bool is_first = !segment->is_failed, uses_entry = step != NULL && step->entry != NULL;
-    bool is_parse = uses_entry && step->kind == STEP_PREPARE;
-    pg_stale_t stale = uses_entry && !is_parse ? pg_error_stale_plan(result) : PG_STALE_NOT;
-    segment->is_failed = true;
+    if (step == NULL || step->kind == STEP_PREPARE)
+        return false;
+    if (step->kind != STEP_STMT)
+        return true;
+    if (step->entry != NULL)
+        stmt_entry_describe(step->entry, event->columns, event->count);
+    if (segment->tx->has_columns)
+        return false;
+    deliver_columns(segment->tx, step->stmt, event->columns, event->count);
+    return true;
+}
+
+static bool on_row(segment_t *segment, const wire_event_t *event)
+{
+    step_t *step = current_step(segment);
+    if (step == NULL || step->kind == STEP_PREPARE)
+        return false;
+    if (step->kind != STEP_STMT)
+        return true;
+    recall_columns(segment->tx, step);
+    if (!segment->tx->has_columns || event->count != segment->tx->column_count)
+        return false;
+    deliver_row(segment->tx, step->stmt, event->values, event->count);
+    return true;
+}
+
+static bool on_prepared(segment_t *segment)
+{
+    step_t *step = current_step(segment);
+    if (step == NULL)
+        return false;
+    if (step->kind != STEP_PREPARE)
+        return step->entry == NULL; /* of the unnamed statement that runs next */
+    if (step->entry->state == STMT_STATE_SENT)
+        step->entry->state = STMT_STATE_READY;
+    end_step(segment);
+    return true;
+}
+
+static bool on_done(segment_t *segment, const wire_event_t *event)
+{
+    step_t *step = current_step(segment);
+    if (step != NULL && step->kind == STEP_PREPARE)
+        return on_prepared(segment);
+    if (step == NULL)
+        return false;
+    if (step->kind == STEP_QUIET) {
+        check_end(segment->tx, event->tag);
+    } else {
+        recall_columns(segment->tx, step);
+        if (step->entry != NULL)
+            stmt_entry_describe(step->entry, NULL, 0);
+        deliver_stmt_done(segment->tx, step->stmt, event->tag);
+    }
+    end_step(segment);
+    return true;
+}
+
+static void note_stale(conn_t *conn, const step_t *step, pg_stale_t stale)
+{
     if (stale == PG_STALE_FORGOTTEN && step->entry->state == STMT_STATE_READY)
         stmt_cache_clear(conn->stmts, false); /* it was there: the server has forgotten all */
     else if (stale == PG_STALE_CHANGED)
         drop_everywhere(conn->pool, step->entry);
-    else if (stale == PG_STALE_FORGOTTEN || is_parse)
+    else if (stale == PG_STALE_FORGOTTEN || step->kind == STEP_PREPARE)
         stmt_cache_drop(conn->stmts, step->entry, false);
-    str_t severity = str_from_c(PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED));
-    if (str_eq(severity, STR("FATAL")) || str_eq(severity, STR("PANIC")))
-        conn_mark_broken(conn, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-    if (tx == NULL) {
-        observe(LOG_WARN, "db_housekeeping_failed", F_CSTR("reason", PQresultErrorMessage(result)));
-    } else if (is_first && tx->error == NULL) {
-        tx->is_stale_plan = stale != PG_STALE_NOT;
-        tx->error = pg_error_from_result(tx_memory(tx), result, tx->spec.is_anonymous);
-    }
 }
 
-static void on_aborted(conn_t *conn, segment_t *segment)
+static bool is_fatal(const pg_fields_t *fields)
+{
+    return str_eq(fields->severity, STR("FATAL")) || str_eq(fields->severity, STR("PANIC"));
+}
+
+static void mark_broken_by(conn_t *conn, const pg_fields_t *fields)
+{
+    char reason[sizeof(conn->reason)];
+    snprintf(reason, sizeof(reason), "%.*s", STR_ARG(fields->message));
+    conn_mark_broken(conn, reason);
+}
+
+static void on_error(conn_t *conn, segment_t *segment, const pg_fields_t *fields)
 {
     step_t *step = current_step(segment);
-    if (step != NULL && step->kind == STEP_PREPARE)
-        stmt_cache_drop(conn->stmts, step->entry, false);
-}
-
-static void on_command_end(conn_t *conn, segment_t *segment)
-{
-    if (segment->tx != NULL)
-        segment->tx->has_columns = false;
-    conn->is_row_mode_set = false;
-    if (segment->step_at < segment->step_count)
-        segment->step_at++;
+    db_tx_t *tx = segment->tx;
+    bool is_first = !segment->is_failed, uses_entry = step != NULL && step->entry != NULL;
+    pg_stale_t stale = uses_entry && step->kind != STEP_PREPARE ? pg_error_stale_plan(fields) : PG_STALE_NOT;
+    segment->is_failed = true;
+    if (uses_entry)
+        note_stale(conn, step, stale);
+    if (is_fatal(fields))
+        mark_broken_by(conn, fields);
+    if (tx == NULL) {
+        observe(LOG_WARN, "db_housekeeping_failed", F_STR("reason", str_trim(fields->text)));
+    } else if (is_first && tx->error == NULL) {
+        tx->is_stale_plan = stale != PG_STALE_NOT;
+        tx->error = pg_error_make(tx_memory(tx), fields, tx->spec.is_anonymous);
+    }
+    end_step(segment);
 }
 
 /* After the first segment of an explicit transaction. True: the transaction goes on on this connection. */
@@ -181,21 +233,37 @@ static void free_conn_if_through(conn_t *conn)
         db_pool_on_free(conn);
 }
 
+/* What stands behind an error was not even looked at. */
+static void forget_unprepared(conn_t *conn, segment_t *segment)
+{
+    for (size_t i = segment->step_at; i < segment->step_count; i++)
+        if (segment->steps[i].kind == STEP_PREPARE)
+            stmt_cache_drop(conn->stmts, segment->steps[i].entry, false);
+}
+
+static void end_housekeeping(conn_t *conn, segment_t *segment)
+{
+    if (segment->is_failed)
+        conn_mark_broken(conn, "housekeeping failed: the session's state is unknown");
+    free(segment);
+    free_conn_if_through(conn);
+}
+
 /* The next transaction is sent before this one's handler runs: the server works while the answer is written.
  */
-static void end_segment(conn_t *conn)
+static bool on_sync(conn_t *conn, segment_t *segment)
 {
-    segment_t *segment = conn_pop(conn);
+    if (!segment->is_failed && current_step(segment) != NULL)
+        return false;
+    forget_unprepared(conn, segment);
+    conn_pop(conn);
     db_tx_t *tx = segment->tx;
     if (tx == NULL) {
-        if (segment->is_failed)
-            conn_mark_broken(conn, "housekeeping failed: the session's state is unknown");
-        free(segment);
-        free_conn_if_through(conn);
-        return;
+        end_housekeeping(conn, segment);
+        return true;
     }
     if (go_on_explicit(conn, tx))
-        return;
+        return true;
     bool is_retry = wants_retry(tx);
     if (is_retry)
         db_pool_requeue(tx);
@@ -203,46 +271,46 @@ static void end_segment(conn_t *conn)
         lane_note(conn, tx);
     free_conn_if_through(conn);
     if (is_retry)
-        return;
+        return true;
     tx->pool->done_total++;
     tx_finish(tx, tx->error);
     conn->last_sync_us = clock_mono_us(); /* the handler's time is not the next one's */
+    return true;
 }
 
-static void handle_result(conn_t *conn, PGresult *result)
+/* Nothing was asked: the server says why it leaves, or is not what we think it is. */
+static bool on_unasked(conn_t *conn, const wire_event_t *event)
 {
-    switch (PQresultStatus(result)) {
-    case PGRES_PIPELINE_SYNC:
-        end_segment(conn);
+    if (event->kind != WIRE_ERROR)
+        return false;
+    mark_broken_by(conn, &event->error);
+    return true;
+}
+
+static bool on_event(conn_t *conn, const wire_event_t *event)
+{
+    segment_t *segment = conn->first;
+    if (segment == NULL)
+        return on_unasked(conn, event);
+    switch (event->kind) {
+    case WIRE_COLUMNS:
+        return on_columns(segment, event);
+    case WIRE_ROW:
+        return on_row(segment, event);
+    case WIRE_PREPARED:
+        return on_prepared(segment);
+    case WIRE_DONE:
+        return on_done(segment, event);
+    case WIRE_ERROR:
+        on_error(conn, segment, &event->error);
+        return true;
+    case WIRE_SYNC:
+        return on_sync(conn, segment);
+    case WIRE_WAIT:
+    case WIRE_BROKEN:
         break;
-    case PGRES_SINGLE_TUPLE:
-        on_success(conn->first, result, false);
-        break;
-    case PGRES_TUPLES_OK:
-    case PGRES_COMMAND_OK:
-    case PGRES_EMPTY_QUERY:
-        on_success(conn->first, result, true);
-        break;
-    case PGRES_PIPELINE_ABORTED:
-        on_aborted(conn, conn->first);
-        break;
-    case PGRES_FATAL_ERROR:
-        on_error(conn, conn->first, result);
-        break;
-    default:
-        conn_mark_broken(conn, "COPY cannot be answered in a pipeline");
     }
-}
-
-/* Must follow the end of the previous command directly, before libpq parses further; later it has no effect.
- */
-static void set_row_mode(conn_t *conn)
-{
-    step_t *step = current_step(conn->first);
-    if (conn->is_row_mode_set || step == NULL || step->kind != STEP_STMT)
-        return;
-    PQsetSingleRowMode(conn->pg);
-    conn->is_row_mode_set = true;
+    return false;
 }
 
 void result_process(conn_t *conn)
@@ -250,22 +318,19 @@ void result_process(conn_t *conn)
     if (conn->is_processing)
         return;
     conn->is_processing = true;
-    while (conn->first != NULL && !conn->is_paused) {
-        set_row_mode(conn);
-        if (PQisBusy(conn->pg))
+    while (!conn->is_paused) {
+        wire_event_t event;
+        wire_next(conn->wire, &event);
+        if (event.kind == WIRE_WAIT)
             break;
-        PGresult *result = PQgetResult(conn->pg);
-        if (result != NULL) {
-            handle_result(conn, result);
-            PQclear(result);
-        } else if (PQstatus(conn->pg) == CONNECTION_BAD) {
+        if (event.kind == WIRE_BROKEN) {
             conn_mark_broken(conn, NULL);
             break;
-        } else {
-            on_command_end(conn, conn->first);
+        }
+        if (!on_event(conn, &event)) {
+            conn_mark_broken(conn, "the server does not keep to the protocol");
+            break;
         }
     }
-    if (conn->first == NULL)
-        PQisBusy(conn->pg); /* takes in notices and changed parameters */
     conn->is_processing = false;
 }

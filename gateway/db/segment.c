@@ -5,7 +5,8 @@
  *
  * cfg is one SELECT of set_config(.., true) calls: everything it sets is gone after the transaction. COMMIT
  * has a segment of its own because an error makes the server skip the rest of a segment, and the connection
- * would stay in the failed transaction for the next caller. */
+ * would stay in the failed transaction for the next caller. What several of them gather on one connection
+ * during a turn of the loop goes out in one piece. */
 #include "db/ident.h"
 #include "db/inside.h"
 
@@ -23,56 +24,6 @@ static step_t *add_step(segment_t *segment, step_kind_t kind, uint32_t stmt, stm
     return step;
 }
 
-/* Large texts go as they lie: their binary form is the text itself, and libpq takes its length from us. */
-#define DIRECT_BYTES 16384
-#define OID_TEXT 25
-#define OID_JSON 114
-
-static bool is_direct(const db_stmt_t *stmt, size_t i)
-{
-    return stmt->params[i].len >= DIRECT_BYTES && stmt->types != NULL &&
-           (stmt->types[i] == OID_TEXT || stmt->types[i] == OID_JSON);
-}
-
-typedef struct {
-    const char **values;
-    int *lengths, *formats; /* 1: binary */
-} binding_t;
-
-/* libpq wants zero-terminated values: pointers, lengths, formats and bytes in one scratch buffer. */
-static binding_t bind_values(buf_t *scratch, const db_stmt_t *stmt)
-{
-    size_t count = stmt->param_count, size = count * (sizeof(char *) + 2 * sizeof(int));
-    for (size_t i = 0; i < count; i++)
-        size += is_direct(stmt, i) ? 0 : stmt->params[i].len + 1;
-    buf_clear(scratch);
-    binding_t out = {.values = (const char **)(void *)buf_reserve(scratch, size + 1)};
-    out.lengths = (int *)(void *)(out.values + count);
-    out.formats = out.lengths + count;
-    char *bytes = (char *)(out.formats + count);
-    for (size_t i = 0; i < count; i++) {
-        str_t value = stmt->params[i];
-        out.lengths[i] = (int)value.len;
-        out.formats[i] = is_direct(stmt, i);
-        out.values[i] = str_is_null(value) ? NULL : out.formats[i] ? value.base : bytes;
-        if (out.formats[i])
-            continue;
-        if (value.len > 0)
-            memcpy(bytes, value.base, value.len);
-        bytes[value.len] = '\0';
-        bytes += value.len + 1;
-    }
-    return out;
-}
-
-static const char *c_text(buf_t *scratch, str_t text)
-{
-    buf_clear(scratch);
-    buf_append_str(scratch, text);
-    buf_append_char(scratch, '\0');
-    return scratch->base;
-}
-
 /* The statement's entry on this connection, prepared in this very segment when it is new. NULL: sending
  * failed. */
 static stmt_entry_t *take_entry(conn_t *conn, segment_t *segment, const db_stmt_t *stmt,
@@ -80,20 +31,14 @@ static stmt_entry_t *take_entry(conn_t *conn, segment_t *segment, const db_stmt_
 {
     stmt_entry_t *entry = stmt_cache_add(conn->stmts, key);
     add_step(segment, STEP_PREPARE, 0, entry);
-    if (!PQsendPrepare(conn->pg, entry->name, c_text(&conn->pool->text, stmt->sql), (int)stmt->param_count,
-                       stmt->types))
-        return NULL;
-    return entry;
+    return wire_prepare(conn->wire, entry->name, stmt) ? entry : NULL;
 }
 
 static bool send_unprepared(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
                             const db_stmt_t *stmt)
 {
-    db_pool_t *pool = conn->pool;
     add_step(segment, kind, index, NULL);
-    binding_t bound = bind_values(&pool->values, stmt);
-    return PQsendQueryParams(conn->pg, c_text(&pool->text, stmt->sql), (int)stmt->param_count, stmt->types,
-                             bound.values, bound.lengths, bound.formats, 0);
+    return wire_execute(conn->wire, NULL, stmt, kind == STEP_STMT);
 }
 
 static bool send_prepared(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
@@ -102,16 +47,12 @@ static bool send_prepared(conn_t *conn, segment_t *segment, step_kind_t kind, ui
     if (entry == NULL)
         return false;
     add_step(segment, kind, index, entry);
-    binding_t bound = bind_values(&conn->pool->values, stmt);
-    return PQsendQueryPrepared(conn->pg, entry->name, (int)stmt->param_count, bound.values, bound.lengths,
-                               bound.formats, 0);
+    return wire_execute(conn->wire, entry->name, stmt, kind == STEP_STMT && !entry->is_described);
 }
 
 static bool send_stmt(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
                       const db_stmt_t *stmt, str_t role, str_t path)
 {
-    for (size_t i = 0; i < stmt->param_count; i++) /* libpq's own buffer grew with it and never shrinks */
-        conn->is_bloated = conn->is_bloated || stmt->params[i].len > BLOAT_BYTES;
     if (stmt->is_unprepared || !conn->pool->options.is_prepared)
         return send_unprepared(conn, segment, kind, index, stmt);
     stmt_key_t key = stmt_cache_key(db_stmt_hash(stmt), stmt->sql, role, path);
@@ -192,7 +133,7 @@ static bool cfg_send(conn_t *conn, segment_t *segment, const cfg_t *cfg, str_t *
     for (size_t i = 0; i < cfg->count; i++)
         values[i] = str_is_null(cfg->items[i].value) ? STR("") : cfg->items[i].value;
     db_stmt_t stmt = {.params = values, .param_count = cfg->count};
-    stmt_key_t key = cfg_key(&conn->pool->text, cfg);
+    stmt_key_t key = cfg_key(&conn->pool->scratch.text, cfg);
     stmt_entry_t *entry = conn->pool->options.is_prepared ? stmt_cache_find(conn->stmts, &key) : NULL;
     if (entry != NULL)
         return send_prepared(conn, segment, STEP_QUIET, 0, &stmt, entry);
@@ -248,14 +189,13 @@ static const char *begin_text(const db_tx_spec_t *spec)
     return texts[spec->isolation][spec->is_read_only ? 1 : 0];
 }
 
-/* Sync sends what libpq has buffered; the rest goes out when the socket takes it. */
 static bool send_sync(conn_t *conn)
 {
-    if (!PQpipelineSync(conn->pg)) {
+    if (!wire_sync(conn->wire)) {
         conn_mark_broken(conn, NULL);
         return false;
     }
-    conn_flush(conn);
+    conn_flush_soon(conn);
     return true;
 }
 
@@ -340,15 +280,6 @@ static segment_t *start_segment(conn_t *conn, db_tx_t *tx)
     return segment;
 }
 
-static void shed_bloat(conn_t *conn, buf_t *scratch)
-{
-    if (scratch->capacity <= BLOAT_BYTES)
-        return;
-    conn->is_bloated = true;
-    buf_dispose(scratch);
-    buf_init(scratch, NULL, 2048);
-}
-
 bool segment_send_tx(conn_t *conn, db_tx_t *tx)
 {
     bool ok = wash_for(conn, &tx->spec) && close_stale_stmts(conn);
@@ -359,7 +290,6 @@ bool segment_send_tx(conn_t *conn, db_tx_t *tx)
         ok = false;
     }
     tx->is_sync_sent = ok && send_sync(conn);
-    shed_bloat(conn, &conn->pool->values);
     return tx->is_sync_sent;
 }
 

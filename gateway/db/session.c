@@ -297,6 +297,12 @@ static err_t *take_result(db_session_t *session, PGresult *result, db_rows_t *ou
     return err;
 }
 
+static pg_stale_t stale_plan(const PGresult *result)
+{
+    pg_fields_t fields = pg_fields_of_result(result);
+    return pg_error_stale_plan(&fields);
+}
+
 static PGresult *run(db_session_t *session, str_t sql, const char *const *values, int count)
 {
     stmt_entry_t *entry;
@@ -305,7 +311,7 @@ static PGresult *run(db_session_t *session, str_t sql, const char *const *values
         return result;
     result = session_conn_result(
         session->conn, PQsendQueryPrepared(session->conn->pg, entry->name, count, values, NULL, NULL, 0));
-    pg_stale_t stale = pg_error_stale_plan(result);
+    pg_stale_t stale = stale_plan(result);
     if (stale == PG_STALE_FORGOTTEN)
         stmt_cache_clear(session->conn->stmts, false); /* it has forgotten all of them */
     else if (stale == PG_STALE_CHANGED)
@@ -337,7 +343,7 @@ err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, s
         values[i] = str_is_null(params[i]) ? NULL : pool_cstr(session->pool, params[i]);
     }
     PGresult *result = run(session, sql, values, (int)param_count);
-    if (pg_error_stale_plan(result) != PG_STALE_NOT && session->query_count == 0) {
+    if (stale_plan(result) != PG_STALE_NOT && session->query_count == 0) {
         PQclear(result);
         err_t *err = begin_again(session);
         if (err != NULL)

@@ -27,6 +27,7 @@ stmt_cache_t *stmt_cache_create(size_t entries_max)
 static void entry_free(stmt_entry_t *entry)
 {
     free((char *)entry->key.text.base);
+    free((db_column_t *)entry->columns);
     free(entry);
 }
 
@@ -111,6 +112,33 @@ stmt_entry_t *stmt_cache_add(stmt_cache_t *cache, const stmt_key_t *key)
     cache->count++;
     entry_push_front(cache, entry);
     return entry;
+}
+
+/* The names lie behind the columns. */
+void stmt_entry_describe(stmt_entry_t *entry, const db_column_t *columns, size_t count)
+{
+    if (entry->is_described)
+        return;
+    entry->is_described = true;
+    if (columns == NULL)
+        return;
+    size_t size = count * sizeof(*columns) + 1;
+    for (size_t i = 0; i < count; i++)
+        size += columns[i].name.len + 1;
+    db_column_t *copy = malloc(size);
+    if (copy == NULL)
+        abort();
+    char *name = (char *)(copy + count);
+    for (size_t i = 0; i < count; i++) {
+        str_t from = columns[i].name;
+        memcpy(name, from.base, from.len);
+        name[from.len] = '\0';
+        copy[i] = (db_column_t){.name = {name, from.len}, .type_oid = columns[i].type_oid};
+        name += from.len + 1;
+    }
+    entry->has_rows = true;
+    entry->columns = copy;
+    entry->column_count = count;
 }
 
 void stmt_cache_pin(stmt_entry_t *entry)

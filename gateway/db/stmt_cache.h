@@ -4,6 +4,7 @@
 #define DB_STMT_CACHE_H
 
 #include "base/buf.h"
+#include "db/tx.h"
 
 typedef enum {
     STMT_STATE_SENT,  /* Parse is on its way; later segments may rely on it and are retried should it fail */
@@ -21,8 +22,12 @@ typedef struct {
 typedef struct stmt_entry {
     stmt_state_t state;
     char name[12];
-    size_t pins;                    /* segments in flight that name it */
-    stmt_key_t key;                 /* owned */
+    size_t pins;       /* segments in flight that name it */
+    stmt_key_t key;    /* owned */
+    bool is_described; /* what it returns is known, and cannot change under this name */
+    bool has_rows;     /* it returns rows, of these columns (owned) */
+    const db_column_t *columns;
+    size_t column_count;
     struct stmt_entry *prev, *next; /* by use, newest first */
     struct stmt_entry *chain;       /* of its bucket */
 } stmt_entry_t;
@@ -39,6 +44,9 @@ stmt_key_t stmt_cache_key(uint64_t text_hash, str_t text, str_t role, str_t sear
 stmt_entry_t *stmt_cache_find(stmt_cache_t *cache, const stmt_key_t *key);
 /* A new entry in state SENT with a fresh name; `key` is copied. */
 stmt_entry_t *stmt_cache_add(stmt_cache_t *cache, const stmt_key_t *key);
+
+/* Remembers what it returns: `columns` are copied; NULL: no rows. Only the first time counts. */
+void stmt_entry_describe(stmt_entry_t *entry, const db_column_t *columns, size_t count);
 
 void stmt_cache_pin(stmt_entry_t *entry);
 void stmt_cache_unpin(stmt_entry_t *entry); /* frees it when dead and no longer pinned */
