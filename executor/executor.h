@@ -22,7 +22,7 @@ typedef struct executor {
     int64_t started_us;
     redfish_guard_t *guard;
     struct settings_cache *settings;
-    fetch_addr_t device_addresses;
+    target_policy_t device_addresses;
     int jobs_max, poll_ms, lease_seconds;
     volatile bool is_stopping;
     volatile bool is_stream_over; /* stopping, or the stream has been silent for too long */

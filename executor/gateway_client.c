@@ -135,7 +135,7 @@ static err_t *exchange(gateway_client_t *client, pool_t *pool, str_t method, str
                                .timeout_ms = TIMEOUT_MS,
                                .response_max = RESPONSE_MAX,
                                .ca_file = client->address->ca_file,
-                               .addr_policy = FETCH_ADDR_ANY};
+                               .addr_policy = TARGET_ANY};
     for (int attempt = 1;; attempt++) {
         fetch_response_t response = {0};
         err_t *err = fetch_perform(client->fetch, pool, &request, &response);
@@ -229,7 +229,7 @@ err_t *gateway_stream(gateway_client_t *client, pool_t *pool, void (*on_line)(vo
                                .header_count = 2,
                                .timeout_ms = STREAM_MS,
                                .ca_file = client->address->ca_file,
-                               .addr_policy = FETCH_ADDR_ANY,
+                               .addr_policy = TARGET_ANY,
                                .on_data = on_data,
                                .arg = &reader,
                                .is_cancelled = is_cancelled};

@@ -90,7 +90,7 @@ static err_t *fill(executor_t *executor, const config_t *config, pool_t *pool)
     executor->poll_ms = within(config_int(config, "POLL_INTERVAL_SECONDS"), 1, 3600) * 1000;
     executor->lease_seconds = within(config_int(config, "BASALT_LEASE_SECONDS"), 5, 3600);
     executor->device_addresses =
-        config_bool(config, "BASALT_ALLOW_LOCAL_TARGETS") ? FETCH_ADDR_ANY : FETCH_ADDR_PUBLIC_AND_PRIVATE;
+        config_bool(config, "BASALT_ALLOW_LOCAL_TARGETS") ? TARGET_ANY : TARGET_REMOTE;
     executor->guard = redfish_guard_create(&GUARD);
     executor->settings = settings_cache_create();
     pthread_mutex_init(&executor->mutex, NULL);

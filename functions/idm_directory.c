@@ -1,5 +1,6 @@
 #include "drivers/ldap/ldap.h"
 #include "functions/idm.h"
+#include "functions/peer.h"
 
 #define GROUPS_MAX 500
 
@@ -131,6 +132,7 @@ static ldap_server_t ipa_server(api_task_t *task, const idm_settings_t *settings
                            .is_tls_unverified = !settings->is_verified,
                            .ca_pem = settings->ca_pem,
                            .ca_file = ca_file(task),
+                           .addr_policy = peer_policy(task->gateway),
                            .timeout_ms = (int)settings->timeout_s * 1000};
 }
 
@@ -210,6 +212,7 @@ static err_t *check_ad(api_task_t *task, const idm_settings_t *settings, const i
                             .is_tls_unverified = !settings->is_verified,
                             .ca_pem = settings->ca_pem,
                             .ca_file = ca_file(task),
+                            .addr_policy = peer_policy(task->gateway),
                             .timeout_ms = (int)settings->timeout_s * 1000};
     str_t principal = pool_concat(pool, 3, name->user, STR("@"), domain);
     ldap_login_t login = {principal, password}, service = {settings->ad_bind_dn, settings->ad_bind_password};

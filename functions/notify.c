@@ -5,6 +5,7 @@
 #include "base/observe.h"
 #include "drivers/smtp/smtp.h"
 #include "functions/fn.h"
+#include "functions/peer.h"
 
 #define MAIL_TIMEOUT_MS 15000
 #define TEAMS_TIMEOUT_MS 15000
@@ -111,7 +112,8 @@ static str_t recipient(const notify_settings_t *settings, const notice_t *notice
     return is_address ? settings->smtp_user : settings->smtp_from;
 }
 
-static const err_t *send_mail(pool_t *pool, const notify_settings_t *settings, const notice_t *notice)
+static const err_t *send_mail(gateway_t *gateway, pool_t *pool, const notify_settings_t *settings,
+                              const notice_t *notice)
 {
     str_t to = recipient(settings, notice);
     bool has_password = settings->smtp_password.len > 0;
@@ -119,6 +121,8 @@ static const err_t *send_mail(pool_t *pool, const notify_settings_t *settings, c
                             .port = (uint16_t)settings->smtp_port,
                             .username = has_password ? settings->smtp_user : STR_NULL,
                             .password = has_password ? settings->smtp_password : STR_NULL,
+                            .ca_file = config_str(gateway->config, "BASALT_CA_FILE"),
+                            .addr_policy = peer_policy(gateway),
                             .timeout_ms = MAIL_TIMEOUT_MS};
     smtp_message_t message = {.from_address = settings->smtp_from,
                               .to = &to,
@@ -193,7 +197,6 @@ static const err_t *send_teams(gateway_t *gateway, pool_t *pool, const notify_se
                                const notice_t *notice)
 {
     static const fetch_header_t JSON_BODY = {{"Content-Type", 12}, {"application/json", 16}};
-    bool may_be_local = config_bool(gateway->config, "BASALT_ALLOW_LOCAL_TARGETS");
     fetch_response_t response;
     fetch_request_t request = {.method = STR("POST"),
                                .url = settings->webhook_url,
@@ -203,7 +206,7 @@ static const err_t *send_teams(gateway_t *gateway, pool_t *pool, const notify_se
                                .timeout_ms = TEAMS_TIMEOUT_MS,
                                .response_max = 64 * 1024,
                                .ca_file = config_str(gateway->config, "BASALT_CA_FILE"),
-                               .addr_policy = may_be_local ? FETCH_ADDR_ANY : FETCH_ADDR_PUBLIC_AND_PRIVATE};
+                               .addr_policy = peer_policy(gateway)};
     if (!str_starts_with(settings->webhook_url, STR("https://")))
         return err_make(pool, 400, ERR_FAMILY_REQUEST, "invalid",
                         "The Teams webhook must be an https:// address");
@@ -268,7 +271,7 @@ void notify_send(gateway_t *gateway, pool_t *pool, const notify_settings_t *sett
     bool has_mail = settings->smtp_host.len > 0 && settings->smtp_user.len > 0 && settings->smtp_from.len > 0;
     *result = (notify_result_t){0};
     if ((channels & NOTIFY_EMAIL) != 0 && has_mail)
-        result->email = (notify_outcome_t){true, send_mail(pool, settings, notice)};
+        result->email = (notify_outcome_t){true, send_mail(gateway, pool, settings, notice)};
     if ((channels & NOTIFY_TEAMS) != 0 && settings->webhook_url.len > 0)
         result->teams = (notify_outcome_t){true, send_teams(gateway, pool, settings, notice)};
     write_log(gateway, pool, notice, result);

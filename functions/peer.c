@@ -5,10 +5,9 @@
 
 #define TIMEOUT_MS 10000
 
-fetch_addr_t peer_policy(const api_task_t *task)
+target_policy_t peer_policy(const gateway_t *gateway)
 {
-    bool may_be_local = config_bool(task->gateway->config, "BASALT_ALLOW_LOCAL_TARGETS");
-    return may_be_local ? FETCH_ADDR_ANY : FETCH_ADDR_PUBLIC_AND_PRIVATE;
+    return config_bool(gateway->config, "BASALT_ALLOW_LOCAL_TARGETS") ? TARGET_ANY : TARGET_REMOTE;
 }
 
 bool peer_is_host(str_t host)
@@ -127,7 +126,7 @@ err_t *peer_exchange(peer_t *peer, const peer_call_t *call, fetch_response_t *re
                                .timeout_ms = peer->timeout_ms > 0 ? peer->timeout_ms : TIMEOUT_MS,
                                .is_tls_unverified = !peer->where.is_verified,
                                .ca_file = config_str(peer->task->gateway->config, "BASALT_CA_FILE"),
-                               .addr_policy = peer_policy(peer->task)};
+                               .addr_policy = peer_policy(peer->task->gateway)};
     if (body != NULL)
         *body = NULL;
     err_t *err = fetch_perform(peer->fetch, pool, &request, response);

@@ -31,7 +31,7 @@ typedef struct {
 } peer_t;
 
 /* What outgoing requests of functions may reach. */
-fetch_addr_t peer_policy(const api_task_t *task);
+target_policy_t peer_policy(const gateway_t *gateway);
 /* Whether `host` can be nothing but a host name or an address. */
 bool peer_is_host(str_t host);
 /* What browsers would print of a transport error (its code and text). */

@@ -140,7 +140,7 @@ static void list_files(api_task_t *task, const share_t *share, fetch_t *fetch, p
                                .timeout_ms = LISTING_MS,
                                .response_max = LISTING_MAX,
                                .ca_file = config_str(task->gateway->config, "BASALT_CA_FILE"),
-                               .addr_policy = peer_policy(task)};
+                               .addr_policy = peer_policy(task->gateway)};
     err_t *err = fetch_perform(fetch, task->pool, &request, &response);
     if (err != NULL)
         probe->listing_error = err->message;
@@ -159,7 +159,7 @@ static void probe_share(api_task_t *task, const share_t *share, bool lists, prob
         .is_connect_only = true,
         .connect_timeout_ms = PROBE_MS,
         .timeout_ms = PROBE_MS,
-        .addr_policy = peer_policy(task)};
+        .addr_policy = peer_policy(task->gateway)};
     err_t *err = fetch_perform(fetch, task->pool, &request, &response);
     probe->is_open = err == NULL;
     probe->elapsed_us = response.elapsed_us;

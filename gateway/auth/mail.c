@@ -177,6 +177,7 @@ static err_t *deliver(auth_call_t *call, const mail_t *mail, str_t subject, str_
                             .port = (uint16_t)config_int(config, "GOTRUE_SMTP_PORT"),
                             .username = config_str(config, "GOTRUE_SMTP_USER"),
                             .password = config_str(config, "GOTRUE_SMTP_PASS"),
+                            .addr_policy = TARGET_ANY, /* the operator's own choice */
                             .timeout_ms = 8000};
     if (server.host.len == 0)
         return err_make(call->pool, 502, ERR_FAMILY_UPSTREAM, "connect",

@@ -3,12 +3,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define CONNECT_DEFAULT_MS 5000
 #define TIMEOUT_DEFAULT_MS 30000
@@ -27,7 +23,8 @@ typedef struct {
     pool_t *pool;
     buf_t body;
     size_t body_max;
-    bool is_address_refused, is_too_large, is_ended, is_cancelled;
+    target_gate_t gate;
+    bool is_too_large, is_ended, is_cancelled;
 } exchange_t;
 
 void fetch_global_init(void)
@@ -56,55 +53,6 @@ void fetch_destroy(fetch_t *fetch)
     curl_easy_cleanup(fetch->handles[0]);
     curl_easy_cleanup(fetch->handles[1]);
     free(fetch);
-}
-
-/* --- address policy --- */
-
-/* Nowhere that a caller's URL may lead: this host, link-local (cloud metadata), multicast, reserved. */
-static bool is_refused_v4(uint32_t addr)
-{
-    uint8_t top = (uint8_t)(addr >> 24);
-    return top == 0 || top == 127 || top >= 224 || addr >> 16 == 0xa9fe;
-}
-
-static uint32_t embedded_v4(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
-static bool is_refused_v6(const uint8_t b[16])
-{
-    static const uint8_t zero[15], mapped[12] = {[10] = 0xff, [11] = 0xff},
-                                   nat64[12] = {0x00, 0x64, 0xff, 0x9b};
-    static const uint8_t metadata[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
-    if (memcmp(b, mapped, 12) == 0 || memcmp(b, nat64, 12) == 0)
-        return is_refused_v4(embedded_v4(b + 12));
-    if (memcmp(b, zero, 12) == 0) /* unspecified, loopback, IPv4-compatible */
-        return true;
-    if (b[0] == 0x20 && b[1] == 0x02) /* 6to4 */
-        return is_refused_v4(embedded_v4(b + 2));
-    return (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) || b[0] == 0xff || memcmp(b, metadata, 16) == 0;
-}
-
-static bool is_refused(const struct sockaddr *addr)
-{
-    if (addr->sa_family == AF_INET)
-        return is_refused_v4(ntohl(((const struct sockaddr_in *)(const void *)addr)->sin_addr.s_addr));
-    if (addr->sa_family == AF_INET6)
-        return is_refused_v6(((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr.s6_addr);
-    return true;
-}
-
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
-{
-    exchange_t *exchange = arg;
-    (void)purpose;
-    if (exchange->request->addr_policy != FETCH_ADDR_ANY && is_refused(&addr->addr)) {
-        exchange->is_address_refused = true;
-        return CURL_SOCKET_BAD;
-    }
-    int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
-    return fd >= 0 ? fd : CURL_SOCKET_BAD;
 }
 
 /* --- what comes back --- */
@@ -239,13 +187,10 @@ static void set_exchange(CURL *curl, exchange_t *exchange, char *reason)
 {
     const fetch_request_t *request = exchange->request;
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    target_guard(curl, &exchange->gate);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_URL, pool_cstr(exchange->pool, request->url));
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -273,7 +218,7 @@ static const char *code_of(const exchange_t *exchange, CURLcode result)
 {
     if (exchange->is_cancelled)
         return "cancelled";
-    if (exchange->is_address_refused)
+    if (target_was_refused(&exchange->gate))
         return "address";
     if (exchange->is_too_large)
         return "too_large";
@@ -299,7 +244,7 @@ static err_t *failure(const exchange_t *exchange, CURLcode result, const char *r
 {
     const char *code = code_of(exchange, result);
     bool is_timeout = strcmp(code, "timeout") == 0;
-    if (exchange->is_address_refused)
+    if (target_was_refused(&exchange->gate))
         reason = "The address is not allowed as a target";
     else if (exchange->is_too_large)
         reason = "The response is too large";
@@ -310,9 +255,9 @@ static err_t *failure(const exchange_t *exchange, CURLcode result, const char *r
     return err_make(exchange->pool, is_timeout ? 504 : 502, ERR_FAMILY_UPSTREAM, code, "%s", reason);
 }
 
-static CURL *handle_for(fetch_t *fetch, fetch_addr_t policy)
+static CURL *handle_for(fetch_t *fetch, target_policy_t policy)
 {
-    CURL **slot = &fetch->handles[policy == FETCH_ADDR_ANY];
+    CURL **slot = &fetch->handles[policy == TARGET_ANY];
     if (*slot == NULL)
         *slot = curl_easy_init();
     else
@@ -330,7 +275,8 @@ err_t *fetch_perform(fetch_t *fetch, pool_t *pool, const fetch_request_t *reques
     if (is_bad)
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "protocol",
                         "The URL or a header has a line break in it");
-    exchange_t exchange = {.request = request, .response = out, .pool = pool};
+    exchange_t exchange = {
+        .request = request, .response = out, .pool = pool, .gate = {.policy = request->addr_policy}};
     exchange.body_max = request->response_max != 0 ? request->response_max : RESPONSE_DEFAULT_MAX;
     buf_init(&exchange.body, pool, 0);
     CURL *curl = handle_for(fetch, request->addr_policy);

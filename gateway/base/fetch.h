@@ -4,15 +4,11 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/target.h"
 
 typedef struct {
     str_t name, value;
 } fetch_header_t;
-
-typedef enum {
-    FETCH_ADDR_PUBLIC_AND_PRIVATE, /* default: everything but loopback, link-local, metadata, multicast */
-    FETCH_ADDR_ANY                 /* configured peers (executor, gateway, demo) */
-} fetch_addr_t;
 
 typedef struct {
     str_t method; /* null string: GET */
@@ -25,10 +21,10 @@ typedef struct {
     int timeout_ms;           /* whole exchange; 0: 30,000 */
     size_t response_max;      /* bytes; 0: 8 MiB */
     bool is_tls_unverified;   /* self-signed devices */
-    bool is_connect_only;   /* only the TCP connection, nothing is sent; of the URL host and port count */
+    bool is_connect_only;     /* only the TCP connection, nothing is sent; of the URL host and port count */
     bool is_tls_legacy;       /* TLS 1.0 and SECLEVEL 0 for old controllers */
     str_t ca_file;            /* PEM path; null string: system store */
-    fetch_addr_t addr_policy; /* judged on the connected socket's address */
+    target_policy_t addr_policy; /* judged on the connected socket's address */
     /* When set, body bytes are handed over as they come (streams); returning false ends the exchange, which
      * is no error. response_max does not count then. */
     bool (*on_data)(void *arg, str_t chunk);

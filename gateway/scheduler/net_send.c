@@ -54,7 +54,7 @@ static err_t *perform(net_request_t *request, fetch_response_t *response)
         .connect_timeout_ms = (int)timeout_ms,
         .timeout_ms = (int)timeout_ms,
         .response_max = (size_t)config_int(gateway->config, "BASALT_NET_MAX_RESPONSE"),
-        .addr_policy = may_be_local ? FETCH_ADDR_ANY : FETCH_ADDR_PUBLIC_AND_PRIVATE,
+        .addr_policy = may_be_local ? TARGET_ANY : TARGET_REMOTE,
         .is_cancelled = &request->sched->net.is_cancelled,
     };
     fetch_t *fetch = fetch_create();

@@ -1,6 +1,8 @@
 #include "base/fetch.h"
 #include "http_harness.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,7 +79,7 @@ static void an_exchange_brings_status_headers_and_body(void **state)
                                .headers = headers,
                                .header_count = 2,
                                .body = STR("abc"),
-                               .addr_policy = FETCH_ADDR_ANY};
+                               .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "");
     assert_int_equal(out.status, 200);
     assert_int_not_equal(str_find(out.body, STR("method=PUT path=/facts query=q"), 0), SIZE_MAX);
@@ -85,14 +87,14 @@ static void an_exchange_brings_status_headers_and_body(void **state)
     assert_true(str_eq(fetch_header(&out, STR("content-TYPE")), STR("text/plain")));
     assert_true(str_is_null(fetch_header(&out, STR("x-none"))));
     assert_true(out.elapsed_us > 0);
-    request = (fetch_request_t){.url = url("/empty"), .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = url("/empty"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "");
     assert_int_equal(out.status, 204);
     assert_int_equal(out.body.len, 0);
-    request = (fetch_request_t){.url = url("/hello"), .method = STR("HEAD"), .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = url("/hello"), .method = STR("HEAD"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "");
     assert_int_equal(out.body.len, 0);
-    request = (fetch_request_t){.url = url("/echo"), .method = STR("POST"), .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = url("/echo"), .method = STR("POST"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "");
     assert_int_equal(harness_connections(), 1); /* one connection served them all */
 }
@@ -116,13 +118,56 @@ static void own_and_reserved_addresses_are_refused_by_default(void **state)
     assert_int_equal(harness.requests, before);
 }
 
+static bool is_refused(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return target_is_refused((const struct sockaddr *)&v4);
+    if (inet_pton(AF_INET6, text, &v6.sin6_addr) != 1)
+        fail_msg("%s", text);
+    return target_is_refused((const struct sockaddr *)&v6);
+}
+
+static void every_spelling_of_an_address_is_judged_as_what_it_is(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"0.1.2.3",
+                                          "127.255.255.254",
+                                          "169.254.0.1",
+                                          "100.100.100.200",
+                                          "168.63.129.16",
+                                          "192.0.0.192",
+                                          "239.1.1.1",
+                                          "240.0.0.1",
+                                          "::ffff:169.254.169.254",
+                                          "::ffff:0:127.0.0.1",
+                                          "64:ff9b::169.254.169.254",
+                                          "64:ff9b:1::10.0.0.1",
+                                          "2002:a9fe:a9fe::1",
+                                          "2001:0:a9fe:a9fe::1",
+                                          "febf::1",
+                                          "fd00:ec2::254"};
+    static const char *const allowed[] = {
+        "10.0.0.1",        "172.16.0.1",        "192.168.1.1",     "100.64.0.1",        "100.100.100.201",
+        "126.255.255.255", "169.253.255.255",   "223.255.255.255", "8.8.8.8",           "fd00::1",
+        "fec0::1",         "2001:db8::1",       "2606:4700::1111", "64:ff9b::10.0.0.1", "2002:a00:1::1",
+        "::ffff:10.0.0.1", "::ffff:0:10.0.0.1", "fd00:ec2::253"};
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        if (!is_refused(refused[i]))
+            fail_msg("%s is let through", refused[i]);
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+        if (is_refused(allowed[i]))
+            fail_msg("%s is refused", allowed[i]);
+}
+
 static void a_kept_connection_does_not_open_a_door_for_a_stricter_request(void **state)
 {
     (void)state;
     fetch_response_t out;
-    fetch_request_t request = {.url = url("/hello"), .addr_policy = FETCH_ADDR_ANY};
+    fetch_request_t request = {.url = url("/hello"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "");
-    request.addr_policy = FETCH_ADDR_PUBLIC_AND_PRIVATE;
+    request.addr_policy = TARGET_REMOTE;
     assert_string_equal(code_of(&request, &out), "address");
 }
 
@@ -130,28 +175,28 @@ static void failures_have_their_codes(void **state)
 {
     (void)state;
     fetch_response_t out;
-    fetch_request_t request = {.url = STR("http://127.0.0.1:1/"), .addr_policy = FETCH_ADDR_ANY};
+    fetch_request_t request = {.url = STR("http://127.0.0.1:1/"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "connect");
-    request = (fetch_request_t){.url = url("/much-later"), .timeout_ms = 100, .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = url("/much-later"), .timeout_ms = 100, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "timeout");
     assert_in_range(out.elapsed_us, 100000, 390000);
-    request = (fetch_request_t){.url = url("/hello"), .response_max = 4, .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = url("/hello"), .response_max = 4, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "too_large");
     request.response_max = 5;
     assert_string_equal(code_of(&request, &out), "");
-    request = (fetch_request_t){.url = url("/broken"), .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = url("/broken"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "protocol");
-    request = (fetch_request_t){.url = STR("file:///etc/passwd"), .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = STR("file:///etc/passwd"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "protocol");
-    request = (fetch_request_t){.url = STR("http://x/\r\nHost: y"), .addr_policy = FETCH_ADDR_ANY};
+    request = (fetch_request_t){.url = STR("http://x/\r\nHost: y"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "protocol");
     const fetch_header_t split = {STR("X"), STR("a\r\nY: b")};
-    request = (fetch_request_t){
-        .url = url("/"), .headers = &split, .header_count = 1, .addr_policy = FETCH_ADDR_ANY};
+    request =
+        (fetch_request_t){.url = url("/"), .headers = &split, .header_count = 1, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "protocol");
     static const volatile bool is_cancelled = true;
     request = (fetch_request_t){
-        .url = url("/much-later"), .is_cancelled = &is_cancelled, .addr_policy = FETCH_ADDR_ANY};
+        .url = url("/much-later"), .is_cancelled = &is_cancelled, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "cancelled");
 }
 
@@ -159,7 +204,7 @@ static void certificates_count_unless_told_otherwise(void **state)
 {
     (void)state;
     fetch_response_t out;
-    fetch_request_t request = {.url = tls_url("/hello"), .addr_policy = FETCH_ADDR_ANY};
+    fetch_request_t request = {.url = tls_url("/hello"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "tls");
     request.ca_file = str_from_c(cert_path);
     assert_string_equal(code_of(&request, &out), "");
@@ -191,11 +236,8 @@ static void streams_are_handed_over_and_may_be_ended(void **state)
     (void)state;
     fetch_response_t out;
     taken_t taken = {.out = &out, .limit = SIZE_MAX};
-    fetch_request_t request = {.url = url("/stream"),
-                               .on_data = take,
-                               .arg = &taken,
-                               .response_max = 10,
-                               .addr_policy = FETCH_ADDR_ANY};
+    fetch_request_t request = {
+        .url = url("/stream"), .on_data = take, .arg = &taken, .response_max = 10, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "");
     assert_int_equal(taken.bytes, 6u << 20);
     assert_int_equal(taken.status_seen, 201);
@@ -211,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exchange_brings_status_headers_and_body),
         cmocka_unit_test(own_and_reserved_addresses_are_refused_by_default),
+        cmocka_unit_test(every_spelling_of_an_address_is_judged_as_what_it_is),
         cmocka_unit_test(a_kept_connection_does_not_open_a_door_for_a_stricter_request),
         cmocka_unit_test(failures_have_their_codes),
         cmocka_unit_test(certificates_count_unless_told_otherwise),

@@ -11,6 +11,7 @@
 typedef struct {
     buf_t body;
     bool is_too_large;
+    target_gate_t gate;
 } answer_t;
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
@@ -30,9 +31,12 @@ static err_t *refused_login(pool_t *pool)
     return err_make(pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
 }
 
-static err_t *explain(pool_t *pool, CURLcode code, bool is_too_large)
+static err_t *explain(pool_t *pool, CURLcode code, const answer_t *answer)
 {
-    if (is_too_large)
+    if (target_was_refused(&answer->gate))
+        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "address",
+                        "The directory server's address is not allowed as a target");
+    if (answer->is_too_large)
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "refused", "The directory's answer is too large");
     switch (code) {
     case CURLE_LOGIN_DENIED:
@@ -88,8 +92,8 @@ static void set_exchange(CURL *curl, pool_t *pool, const ldap_server_t *server, 
 {
     curl_easy_setopt(curl, CURLOPT_URL, pool_cstr(pool, url));
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, server->is_tls ? "ldaps" : "ldap");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    answer->gate.policy = server->addr_policy;
+    target_guard(curl, &answer->gate);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
                      (long)(server->timeout_ms > 0 ? server->timeout_ms : TIMEOUT_DEFAULT_MS));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -119,7 +123,7 @@ err_t *ldap_search(pool_t *pool, const ldap_server_t *server, const ldap_login_t
     CURLcode code = curl_easy_perform(curl);
     curl_easy_cleanup(curl);
     if (code != CURLE_OK)
-        return explain(pool, code, answer.is_too_large);
+        return explain(pool, code, &answer);
     ldap_parse_ldif(pool, buf_str(&answer.body), query->entries_max, out);
     return NULL;
 }

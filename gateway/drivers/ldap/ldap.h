@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/target.h"
 
 typedef struct {
     str_t host;
@@ -13,7 +14,8 @@ typedef struct {
     bool is_tls_unverified; /* neither chain nor name are checked */
     str_t ca_pem;           /* certificates as PEM text; wins over ca_file */
     str_t ca_file;          /* path; null string: the system's */
-    int timeout_ms;         /* whole exchange; 0: 10,000 */
+    target_policy_t addr_policy;
+    int timeout_ms; /* whole exchange; 0: 10,000 */
 } ldap_server_t;
 
 /* Who binds: a DN, or what the server takes in its place (Active Directory: user@domain). Both null strings:
@@ -47,8 +49,8 @@ typedef struct {
 
 /* Binds, searches, closes. No entry is no error. A login with an empty name or password is refused here,
  * since servers take it for an anonymous bind that succeeds (RFC 4513, 5.1.2). Errors, family upstream: 401
- * "credentials" (unknown name and wrong password alike), 502 "connect", "tls", "refused", 504 "timeout".
- * Their messages hold neither names nor passwords. */
+ * "credentials" (unknown name and wrong password alike), 502 "connect", "address", "tls", "refused", 504
+ * "timeout". Their messages hold neither names nor passwords. */
 err_t *ldap_search(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login,
                    const ldap_query_t *query, ldap_entries_t *out) MUST_CHECK;
 

@@ -45,7 +45,7 @@ typedef struct {
     bool is_verified;     /* check the certificate; default off, self-signed is normal here */
     bool is_legacy_tls;   /* firmware 2.x */
     bool is_guard_forced; /* go on in spite of an open breaker */
-    fetch_addr_t addr_policy;
+    target_policy_t addr_policy;
     int connect_timeout_ms;            /* 0: 5,000 (10,000 with legacy TLS) */
     int timeout_ms;                    /* 0: 30,000 */
     int attempts_max;                  /* of idempotent requests; 0: 3 */

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/target.h"
 
 typedef enum {
     SMTP_TLS_AUTO, /* port 465: TLS from the start; else STARTTLS, required as soon as there is a password */
@@ -17,7 +18,9 @@ typedef struct {
     str_t username, password; /* null strings: no authentication */
     smtp_tls_t tls;
     bool is_tls_unverified; /* self-signed servers */
-    int timeout_ms;         /* whole conversation; 0: 10,000 */
+    str_t ca_file;          /* PEM path; null string: the system's */
+    target_policy_t addr_policy;
+    int timeout_ms; /* whole conversation; 0: 10,000 */
 } smtp_server_t;
 
 typedef struct {
@@ -28,8 +31,10 @@ typedef struct {
     str_t html, text; /* either may be null; both: multipart/alternative */
 } smtp_message_t;
 
-/* Errors: family upstream. 502: code "refused" (the server said no), "connect", "tls" or "auth"; 504
- * "timeout"; 400 "invalid" when an address or the subject holds a line break or another control character. */
+/* Errors: family upstream. 502: code "refused" (the server said no; the message quotes it, without the
+ * password), "auth", "connect", "address", "tls" or "protocol" (it broke off, or speaks no SMTP); 504
+ * "timeout"; 400 "invalid" when host, login, an address or the subject holds a line break or another control
+ * character. Logins are PLAIN, LOGIN or CRAM-MD5: nothing of this host's own (Kerberos) is tried. */
 err_t *smtp_send(pool_t *pool, const smtp_server_t *server, const smtp_message_t *message) MUST_CHECK;
 
 /* The message as RFC 5322 text with CRLF line ends; null string when it is invalid (see smtp_send). */

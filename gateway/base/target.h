@@ -1,0 +1,32 @@
+/* Where outgoing connections may lead, whatever the protocol: judged on the address of each socket before it
+ * connects, so that neither the spelling of a host nor what its name resolves to matters. */
+#ifndef BASE_TARGET_H
+#define BASE_TARGET_H
+
+#include <stdbool.h>
+
+struct sockaddr;
+
+typedef enum {
+    TARGET_REMOTE, /* default: everything but loopback, link-local, metadata, multicast, reserved */
+    TARGET_ANY     /* configured peers (executor, gateway, demo) */
+} target_policy_t;
+
+/* Whether TARGET_REMOTE forbids it. IPv4 addresses inside of IPv6 ones (mapped, translated, 6to4) count as
+ * themselves; tunnels whose end cannot be told (Teredo, local NAT64 prefixes) are forbidden. */
+bool target_is_refused(const struct sockaddr *addr);
+
+/* The gate of one exchange by libcurl. */
+typedef struct {
+    target_policy_t policy;
+    bool has_refused, has_allowed;
+} target_gate_t;
+
+/* Makes `curl` (a CURL *) open its sockets through `gate`, which must outlive the exchange, without proxies,
+ * without signals, and give up in time also when a name server does not answer. */
+void target_guard(void *curl, target_gate_t *gate);
+
+/* The exchange failed because no address of the host is allowed. */
+bool target_was_refused(const target_gate_t *gate);
+
+#endif
