@@ -1,3 +1,4 @@
+#include "functions/vcenter_ask.h"
 #include "functions/vcenter_where.h"
 
 static const char TOUCH_SQL[] =
@@ -33,18 +34,6 @@ static err_t *read_where(api_task_t *task, const json_t *body, peer_where_t *whe
     if (is_same_user && (where->password.len == 0 || str_starts_with(where->password, STR("enc:v1:"))))
         where->password = stored[0].password;
     return NULL;
-}
-
-static str_t read_version(peer_t *peer)
-{
-    json_t *body = NULL;
-    peer_call_t call = {"GET", "VCENTER_VERSION", STR("/api/appliance/system/version"), STR_NULL, false};
-    if (str_eq(peer->api, STR("/rest")))
-        call.path = STR("/rest/appliance/system/version");
-    if (peer_exchange(peer, &call, NULL, &body) != NULL || !json_is_object(body))
-        return STR_NULL;
-    const json_t *value = read_json_object(body, "value");
-    return read_json_str(value != NULL ? value : body, "version");
 }
 
 static void note_success(api_task_t *task, str_t host)
@@ -95,12 +84,9 @@ void fn_test_vcenter_connection(api_task_t *task)
         fn_fail_success(task, 500, fn_error_text(task, err));
         return;
     }
-    err = peer_open_vcenter(&peer, "VCENTER_CONNECTION_TEST");
-    int64_t elapsed_us = peer.elapsed_us;
-    if (err == NULL) {
-        version = read_version(&peer);
+    err = vcenter_sign_in(&peer, "VCENTER_CONNECTION_TEST", &version);
+    if (err == NULL)
         note_success(task, peer.where.host);
-    }
-    reply(task, elapsed_us, version, err);
+    reply(task, peer.elapsed_us, version, err);
     peer_close(&peer);
 }

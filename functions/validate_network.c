@@ -1,3 +1,4 @@
+#include "functions/vcenter_ask.h"
 #include "functions/vcenter_where.h"
 
 #include "base/clock.h"
@@ -72,7 +73,7 @@ static void ask_vcenter(check_t *check, const peer_where_t *where)
                    .source = "network_prerequisites"};
     err_t *err = peer_init(&peer);
     if (err == NULL)
-        err = peer_open_vcenter(&peer, "network_validation_vcenter");
+        err = vcenter_sign_in(&peer, "network_validation_vcenter", NULL);
     check->is_reachable = err == NULL;
     bool is_refused = err != NULL && str_eq(err->code, STR("refused"));
     if (err != NULL)

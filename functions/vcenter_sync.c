@@ -6,13 +6,20 @@ static const char UPSERT_SQL[] =
     "    update public.vcenter_hosts"
     "       set name = $2, cluster = coalesce($3, cluster), serial_number = coalesce($4, serial_number),"
     "           esxi_version = coalesce($5, esxi_version), status = coalesce($6, status),"
-    "           maintenance_mode = coalesce($7::boolean, maintenance_mode), last_sync = now()"
+    "           maintenance_mode = coalesce($7::boolean, maintenance_mode), last_sync = now(),"
+    "           cpu_usage_mhz = coalesce($9::bigint, cpu_usage_mhz),"
+    "           memory_usage_mb = coalesce($10::bigint, memory_usage_mb),"
+    "           uptime_seconds = coalesce($11::bigint, uptime_seconds),"
+    "           memory_size = coalesce($12::bigint, memory_size)"
     "     where vcenter_id = $1 and source_vcenter_id is not distinct from $8::uuid"
     "    returning id, server_id, serial_number"
     "), added as ("
     "    insert into public.vcenter_hosts (vcenter_id, name, cluster, serial_number, esxi_version, status,"
-    "                                      maintenance_mode, last_sync, source_vcenter_id)"
-    "    select $1, $2, $3, $4, $5, coalesce($6, 'unknown'), coalesce($7::boolean, false), now(), $8::uuid"
+    "                                      maintenance_mode, last_sync, source_vcenter_id,"
+    "                                      cpu_usage_mhz, memory_usage_mb, uptime_seconds, memory_size)"
+    "    select $1, $2, $3, $4, $5, coalesce($6, 'unknown'), coalesce($7::boolean, false), now(), $8::uuid,"
+    "           coalesce($9::bigint, 0), coalesce($10::bigint, 0), coalesce($11::bigint, 0), "
+    "coalesce($12::bigint, 0)"
     "     where not exists (select 1 from known)"
     "    returning id, server_id, serial_number"
     ")"
@@ -22,7 +29,8 @@ static const char UPSERT_SQL[] =
 static const char LINK_SQL[] =
     "with server as ("
     "    update public.servers set vcenter_host_id = $1::uuid"
-    "     where service_tag = $2 and vcenter_host_id is null and $2 <> '' and $2 not like 'VMware-%'"
+    "     where service_tag = $2 and (vcenter_host_id is null or vcenter_host_id = $1::uuid) and $2 <> '' "
+    "and $2 not like 'VMware-%'"
     "    returning id"
     "), host as ("
     "    update public.vcenter_hosts set server_id = server.id from server where vcenter_hosts.id = $1::uuid"
@@ -84,7 +92,9 @@ err_t *vcenter_hosts_take(api_task_t *task, db_session_t *session, const sync_re
         sync_try(session, FN_SQL(UPSERT_SQL),
                  DB_PARAMS(id, name, sync_text(task, host, "cluster"), sync_text(task, host, "serial_number"),
                            sync_text(task, host, "esxi_version"), sync_text(task, host, "status"),
-                           sync_text(task, host, "maintenance_mode"), request->source),
+                           sync_text(task, host, "maintenance_mode"), request->source,
+                           sync_text(task, host, "cpu_usage_mhz"), sync_text(task, host, "memory_usage_mb"),
+                           sync_text(task, host, "uptime_seconds"), sync_text(task, host, "memory_size")),
                  &rows);
     if (err != NULL && err->status != 503) {
         sync_summary_fail(task, summary, name, fn_error_text(task, err));

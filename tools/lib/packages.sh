@@ -4,7 +4,8 @@
 BUILD_PACKAGES="gcc cmake ninja-build pkg-config libc6-dev libh2o-evloop-dev libpq-dev libjwt-dev libjansson-dev
     libcurl4-openssl-dev libssl-dev libxml2-dev libpcre2-dev libcrypt-dev libqrencode-dev libargon2-dev zlib1g-dev"
 RUN_PACKAGES="postgresql-15 postgresql-client-15 openssl curl ca-certificates util-linux procps"
-TEST_PACKAGES="git universal-ctags libcmocka-dev python3 chromium slapd"
+TEST_PACKAGES="git universal-ctags libcmocka-dev python3 chromium slapd
+    golang-go golang-github-vmware-govmomi-dev"
 
 missing_packages() {
     local name
