@@ -1,4 +1,4 @@
-#include "functions/fn.h"
+#include "functions/job_components.h"
 
 #define DETAILS_UNITS_MAX 10000
 
@@ -52,14 +52,6 @@ static const char INSERT_JOB_SQL[] =
     "                              credential_set_ids)"
     " values ($1::public.job_type, 'pending', $2::jsonb, $3::jsonb, $4::uuid, $5::timestamptz, $6::uuid[])"
     " returning j.id, row_to_json(j)";
-
-static const char INSERT_COMPONENTS_SQL[] =
-    "insert into public.jobs (job_type, status, target_scope, details, created_by, parent_job_id, "
-    "component_order)"
-    " select 'firmware_update', 'pending', $1::jsonb,"
-    "        jsonb_build_object('component', c.name, 'version', 'latest', 'apply_time', 'OnReset'),"
-    "        $2::uuid, $3::uuid, c.position"
-    "   from unnest('{iDRAC,BIOS,CPLD,RAID,NIC,Backplane}'::text[]) with ordinality as c (name, position)";
 
 /* Unknown servers get no task: the job itself reports them. */
 static const char INSERT_TASKS_SQL[] = "insert into public.job_tasks (job_id, server_id, status)"
@@ -174,7 +166,7 @@ static err_t *insert_all(api_task_t *task, db_session_t *session, const job_requ
     *job_json = db_value(&rows, 0, 1);
     bool is_full_update = str_eq(job->type, STR("full_server_update"));
     if (is_full_update)
-        err = db_session_query(session, FN_SQL(INSERT_COMPONENTS_SQL), DB_PARAMS(job->scope, user, id), NULL);
+        err = job_components_insert(session, id);
     else if (!str_eq(job->type, STR("discovery_scan")) && json_is_array(job->server_ids))
         err = db_session_query(session, FN_SQL(INSERT_TASKS_SQL),
                                DB_PARAMS(id, fn_pg_array(task->pool, job->server_ids)), NULL);

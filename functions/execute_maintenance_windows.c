@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "functions/fn.h"
+#include "functions/job_components.h"
 #include "functions/notify.h"
 #include "functions/recurrence.h"
 
@@ -241,8 +241,10 @@ static err_t *make_jobs(run_t *run, db_session_t *session, const char *job_type,
         err = db_session_query(
             session, FN_SQL(JOB_SQL),
             DB_PARAMS(outcome->id, str_from_c(type), db_value(&outcome->targets, i, 1), cluster), &made);
-        if (err == NULL)
+        if (err == NULL) {
             outcome->job_ids[i] = db_value(&made, 0, 0);
+            err = job_components_insert(session, outcome->job_ids[i]);
+        }
         if (str_to_int64(db_value(&outcome->targets, i, 2), &servers))
             outcome->server_count += servers;
     }

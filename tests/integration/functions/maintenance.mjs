@@ -57,6 +57,20 @@ export async function a_window_runs_one_job_per_cluster_and_one_for_the_other_se
   equal(windowOf(id).status, 'completed', 'all');
 }
 
+export async function a_full_update_has_its_component_jobs({ gateway }) {
+  const servers = fleet();
+  const id = addWindow({ maintenance_type: 'full_update', server_ids: [servers[0], servers[1]] });
+  const answer = await execute(gateway);
+  equal(answer.json.results?.map((one) => one.status), ['executed'], answer.text);
+  const [parent] = sql(`select id, job_type, target_scope from public.jobs where parent_job_id is null`);
+  const children = sql(`select job_type, status, component_order, details, target_scope from public.jobs
+                        where parent_job_id = '${parent.id}' order by component_order`);
+  equal(children.map((job) => [job.job_type, job.status, job.component_order, job.details.component]),
+    ['iDRAC', 'BIOS', 'CPLD', 'RAID', 'NIC', 'Backplane'].map((name, i) => ['firmware_update', 'pending', i + 1, name]), 'components');
+  check(children.every((job) => JSON.stringify(job.target_scope) === JSON.stringify(parent.target_scope)), 'their scope is the parent\'s');
+  equal(windowOf(id).job_ids, [parent.id], 'the window waits for the parent');
+}
+
 export async function overlapping_runs_execute_a_window_once({ gateway, second }) {
   const servers = fleet();
   addWindow({ server_ids: [servers[0]] });
