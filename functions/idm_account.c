@@ -10,7 +10,7 @@ typedef struct {
     api_task_t *task;
     auth_scope_t *scope;
     const idm_settings_t *settings;
-    const idm_person_t *person;
+    const directory_person_t *person;
     str_t email, groups_json, role;
     const char *source, *method; /* as profiles and audit_logs spell them */
 } entry_t;
@@ -65,7 +65,7 @@ static const char AUDIT_SQL[] =
     "$9::text,"
     "                            'realm', $10::text, 'is_ad_trust_user', $11::boolean))";
 
-static str_t groups_json(pool_t *pool, const idm_person_t *person)
+static str_t groups_json(pool_t *pool, const directory_person_t *person)
 {
     buf_t out;
     emit_t emit;
@@ -145,7 +145,7 @@ static err_t *find_or_create(entry_t *entry, auth_user_t **user)
 static err_t *choose_role(entry_t *entry)
 {
     db_rows_t rows = {0};
-    const idm_person_t *person = entry->person;
+    const directory_person_t *person = entry->person;
     err_t *err = auth_query(
         entry->scope, FN_SQL(MANAGED_SQL),
         DB_PARAMS(person->uid, person->is_ad ? person->ad_domain : person->realm, person->realm), &rows);
@@ -172,7 +172,7 @@ static str_t or_null(str_t text)
 /* What the product keeps about the sign-in, as the service role. */
 static err_t *enter_books(entry_t *entry, str_t user_id, int64_t expires_at)
 {
-    const idm_person_t *person = entry->person;
+    const directory_person_t *person = entry->person;
     auth_scope_t *scope = entry->scope;
     str_t uid = person->uid, source = str_from_c(entry->source), method = str_from_c(entry->method);
     str_t until = pool_printf(scope->pool, "%lld", (long long)expires_at);
@@ -220,7 +220,7 @@ static void reply_entered(const entry_t *entry, const auth_user_t *user, const a
 {
     buf_t out;
     emit_t emit;
-    const idm_person_t *person = entry->person;
+    const directory_person_t *person = entry->person;
     buf_init(&out, entry->task->pool, 2048);
     emit_init(&emit, &out);
     emit_object_begin(&emit);
@@ -251,7 +251,7 @@ static void fail(api_task_t *task, const err_t *err)
         fn_fail_success(task, 500, STR("Internal server error"));
 }
 
-bool idm_sign_in(api_task_t *task, const idm_settings_t *settings, const idm_person_t *person)
+bool idm_sign_in(api_task_t *task, const idm_settings_t *settings, const directory_person_t *person)
 {
     auth_scope_t scope;
     auth_user_t *user = NULL;

@@ -1,4 +1,5 @@
 #include "functions/idm.h"
+#include "functions/peer.h"
 
 #include "base/observe.h"
 
@@ -21,13 +22,24 @@ static const char SETTINGS_SQL[] =
 
 static bool read_settings(const db_rows_t *rows, idm_settings_t *out)
 {
-    str_t *const texts[] = {
-        &out->auth_mode,  &out->server_host,      &out->base_dn,        &out->user_base, &out->group_base,
-        &out->bind_dn,    &out->bind_password,    &out->ca_pem,         &out->ad_host,   &out->ad_domain,
-        &out->ad_bind_dn, &out->ad_bind_password, &out->trusted_domains};
-    int64_t *const numbers[] = {&out->server_port, &out->ldaps_port,   &out->ad_port,        &out->timeout_s,
-                                &out->tries_max,   &out->lock_minutes, &out->session_minutes};
-    bool *const flags[] = {&out->is_tls, &out->is_ad_tls, &out->is_verified};
+    directory_t *directory = &out->directory;
+    str_t *const texts[] = {&out->auth_mode,
+                            &directory->server_host,
+                            &directory->base_dn,
+                            &directory->user_base,
+                            &directory->group_base,
+                            &directory->bind_dn,
+                            &directory->bind_password,
+                            &directory->ca_pem,
+                            &directory->ad_host,
+                            &directory->ad_domain,
+                            &directory->ad_bind_dn,
+                            &directory->ad_bind_password,
+                            &directory->trusted_domains};
+    int64_t *const numbers[] = {&directory->server_port, &directory->ldaps_port, &directory->ad_port,
+                                &directory->timeout_s,   &out->tries_max,        &out->lock_minutes,
+                                &out->session_minutes};
+    bool *const flags[] = {&directory->is_tls, &directory->is_ad_tls, &directory->is_verified};
     size_t column = 0;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         *texts[i] = db_value(rows, 0, column++);
@@ -45,6 +57,8 @@ bool idm_load(api_task_t *task, idm_settings_t *out)
     db_session_t *session = NULL;
     db_rows_t rows = {0};
     *out = (idm_settings_t){0};
+    out->directory.ca_file = config_str(task->gateway->config, "BASALT_CA_FILE");
+    out->directory.addr_policy = peer_policy(task->gateway);
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = db_session_query(session, FN_SQL(SETTINGS_SQL), NULL, 0, &rows);
@@ -93,8 +107,8 @@ static void explain(api_task_t *task, const lockout_t *lock, const err_t *err)
 static void authenticate(api_task_t *task, const idm_settings_t *settings, const lockout_t *lock,
                          str_t username, str_t password)
 {
-    idm_person_t person;
-    err_t *err = idm_directory_check(task, settings, username, password, &person);
+    directory_person_t person;
+    err_t *err = directory_check(task->pool, &settings->directory, username, password, &person);
     if (err != NULL) {
         explain(task, lock, err);
         return;
@@ -125,7 +139,7 @@ void fn_idm_authenticate(api_task_t *task)
     }
     if (!idm_load(task, &settings))
         return;
-    str_t name = idm_split_name(username).user; /* with or without a domain: one counter */
+    str_t name = directory_split_name(username).user; /* with or without a domain: one counter */
     lockout_t lock = {.identifier = name.len > 0 ? name : username,
                       .type = "username",
                       .max = settings.tries_max,

@@ -5,22 +5,22 @@
 #define GROUPS_MAX 500
 
 /* Every field that counts comes from the ticket: the body is the browser's. */
-static void take_person(pool_t *pool, const json_t *claims, idm_person_t *out)
+static void take_person(pool_t *pool, const json_t *claims, directory_person_t *out)
 {
     const json_t *groups = read_json_array(claims, "groups");
     size_t count = json_array_size(groups) < GROUPS_MAX ? json_array_size(groups) : GROUPS_MAX;
     str_t *names = POOL_ARRAY(pool, str_t, count + 1);
-    *out = (idm_person_t){.uid = idm_split_name(read_json_str(claims, "uid")).user,
-                          .dn = read_json_str(claims, "user_dn"),
-                          .principal = read_json_str(claims, "canonical_principal"),
-                          .realm = read_json_str(claims, "realm"),
-                          .ad_domain = read_json_str(claims, "ad_domain"),
-                          .email = read_json_str(claims, "email"),
-                          .full_name = read_json_str(claims, "full_name"),
-                          .title = read_json_str(claims, "title"),
-                          .department = read_json_str(claims, "department"),
-                          .groups = names,
-                          .is_ad = read_json_bool(claims, "is_ad_trust_user", false)};
+    *out = (directory_person_t){.uid = directory_split_name(read_json_str(claims, "uid")).user,
+                                .dn = read_json_str(claims, "user_dn"),
+                                .principal = read_json_str(claims, "canonical_principal"),
+                                .realm = read_json_str(claims, "realm"),
+                                .ad_domain = read_json_str(claims, "ad_domain"),
+                                .email = read_json_str(claims, "email"),
+                                .full_name = read_json_str(claims, "full_name"),
+                                .title = read_json_str(claims, "title"),
+                                .department = read_json_str(claims, "department"),
+                                .groups = names,
+                                .is_ad = read_json_bool(claims, "is_ad_trust_user", false)};
     for (size_t i = 0; i < count; i++) {
         const json_t *group = json_array_get(groups, i);
         if (json_is_string(group))
@@ -72,7 +72,7 @@ static bool read_ticket(api_task_t *task, const json_t *body, json_t **claims)
     return false;
 }
 
-static void provision(api_task_t *task, const idm_settings_t *settings, const idm_person_t *person)
+static void provision(api_task_t *task, const idm_settings_t *settings, const directory_person_t *person)
 {
     lockout_t lock = {.identifier = person->uid,
                       .type = "username",
@@ -102,7 +102,7 @@ void fn_idm_provision(api_task_t *task)
 {
     json_t *body = NULL, *claims = NULL;
     idm_settings_t settings;
-    idm_person_t person;
+    directory_person_t person;
     if (!fn_body(task, &body, fail_body))
         return;
     if (read_json_str(body, "username").len == 0) {

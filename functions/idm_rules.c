@@ -64,7 +64,7 @@ static str_t normal_dn(pool_t *pool, str_t dn)
     return lower(pool, buf_str(&out));
 }
 
-bool idm_is_member(pool_t *pool, str_t mapped, const idm_person_t *person)
+bool idm_is_member(pool_t *pool, str_t mapped, const directory_person_t *person)
 {
     str_t name = idm_group_name(pool, mapped);
     for (size_t i = 0; i < person->group_count && name.len > 0; i++) {
@@ -105,7 +105,7 @@ static str_t plain_name(pool_t *pool, str_t name)
     return copy;
 }
 
-str_t idm_address(pool_t *pool, const idm_settings_t *settings, const idm_person_t *person)
+str_t idm_address(pool_t *pool, const idm_settings_t *settings, const directory_person_t *person)
 {
     str_t name = plain_name(pool, person->uid);
     str_t candidates[] = {
@@ -113,8 +113,9 @@ str_t idm_address(pool_t *pool, const idm_settings_t *settings, const idm_person
         person->principal,
         person->is_ad && person->realm.len > 0 ? pool_concat(pool, 3, name, STR("@"), person->realm)
                                                : STR_NULL,
-        settings->server_host.len > 0 ? pool_concat(pool, 3, name, STR("@"), settings->server_host)
-                                      : STR_NULL,
+        settings->directory.server_host.len > 0
+            ? pool_concat(pool, 3, name, STR("@"), settings->directory.server_host)
+            : STR_NULL,
         person->realm.len > 0 ? pool_concat(pool, 3, name, STR("@"), person->realm) : STR_NULL,
     };
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {

@@ -29,7 +29,7 @@ static void typed_names_are_taken_apart(void **state)
                  {"@x", "", "x"}};
     (void)state;
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-        idm_name_t name = idm_split_name(str_from_c(CASES[i].typed));
+        directory_name_t name = directory_split_name(str_from_c(CASES[i].typed));
         assert_str(name.user, CASES[i].user);
         assert_str(name.domain, CASES[i].domain);
     }
@@ -39,7 +39,7 @@ static void groups_match_whole_and_in_any_case(void **state)
 {
     static const str_t GROUPS[] = {{"CN=Server Admins, OU=G,DC=a,DC=b", 32}, {"CORP\\operators", 14}};
     pool_t *pool = *state;
-    idm_person_t person = {.groups = GROUPS, .group_count = 2};
+    directory_person_t person = {.groups = GROUPS, .group_count = 2};
     assert_true(idm_is_member(pool, STR("cn=server admins,ou=g,dc=A,dc=b"), &person));
     assert_true(idm_is_member(pool, STR("Server Admins"), &person));
     assert_true(idm_is_member(pool, STR("Operators"), &person));
@@ -58,15 +58,15 @@ static void escaped_commas_stay_in_a_group_name(void **state)
 static void accounts_get_an_address_even_when_the_directory_gives_none(void **state)
 {
     pool_t *pool = *state;
-    idm_settings_t settings = {.server_host = STR("ipa.example.test")};
-    idm_person_t person = {.uid = STR("Ann"), .email = STR("[]"), .realm = STR("EXAMPLE")};
+    idm_settings_t settings = {.directory.server_host = STR("ipa.example.test")};
+    directory_person_t person = {.uid = STR("Ann"), .email = STR("[]"), .realm = STR("EXAMPLE")};
     assert_str(idm_address(pool, &settings, &person), "ann@ipa.example.test");
     person.email = STR("Ann.E@Example.Test");
     assert_str(idm_address(pool, &settings, &person), "ann.e@example.test");
     person.email = STR("None");
     person.principal = STR("ann@EXAMPLE.TEST");
     assert_str(idm_address(pool, &settings, &person), "ann@example.test");
-    settings.server_host = person.principal = STR_NULL;
+    settings.directory.server_host = person.principal = STR_NULL;
     person.uid = STR("a b");
     assert_str(idm_address(pool, &settings, &person), "a_b@idm.local.invalid");
 }

@@ -1,6 +1,6 @@
-#include "drivers/ldap/ldap.h"
-#include "functions/idm.h"
-#include "functions/peer.h"
+#include "drivers/directory/directory.h"
+
+#include "base/buf.h"
 
 #define GROUPS_MAX 500
 
@@ -15,7 +15,7 @@ static str_t upper(pool_t *pool, str_t text)
     return copy;
 }
 
-idm_name_t idm_split_name(str_t typed)
+directory_name_t directory_split_name(str_t typed)
 {
     str_t name = str_trim(typed);
     size_t at = name.len, slash = name.len;
@@ -26,10 +26,10 @@ idm_name_t idm_split_name(str_t typed)
             slash = i - 1;
     }
     if (at < name.len)
-        return (idm_name_t){str_slice(name, 0, at), str_slice(name, at + 1, name.len)};
+        return (directory_name_t){str_slice(name, 0, at), str_slice(name, at + 1, name.len)};
     if (slash < name.len)
-        return (idm_name_t){str_slice(name, slash + 1, name.len), str_slice(name, 0, slash)};
-    return (idm_name_t){name, STR_NULL};
+        return (directory_name_t){str_slice(name, slash + 1, name.len), str_slice(name, 0, slash)};
+    return (directory_name_t){name, STR_NULL};
 }
 
 /* example.test of dc=example,dc=test */
@@ -63,13 +63,13 @@ static bool is_domain(str_t said, str_t domain)
 }
 
 /* The Active Directory domain that is meant; the null string when it is none of the configured. */
-static str_t find_ad_domain(const idm_settings_t *settings, str_t said)
+static str_t find_ad_domain(const directory_t *directory, str_t said)
 {
-    str_t rest = settings->trusted_domains;
+    str_t rest = directory->trusted_domains;
     if (said.len == 0)
         return STR_NULL;
-    if (is_domain(said, settings->ad_domain))
-        return settings->ad_domain;
+    if (is_domain(said, directory->ad_domain))
+        return directory->ad_domain;
     while (rest.len > 0) {
         str_t domain = str_split(&rest, ' ');
         if (is_domain(said, domain))
@@ -78,7 +78,7 @@ static str_t find_ad_domain(const idm_settings_t *settings, str_t said)
     return STR_NULL;
 }
 
-static void take_groups(pool_t *pool, const ldap_entry_t *entry, const char *name, idm_person_t *out)
+static void take_groups(pool_t *pool, const ldap_entry_t *entry, const char *name, directory_person_t *out)
 {
     str_t *groups = POOL_ARRAY(pool, str_t, GROUPS_MAX);
     size_t count = 0;
@@ -104,36 +104,33 @@ static str_t first_of(const ldap_entry_t *entry, const char *const *names)
     return value;
 }
 
-static void take_person(pool_t *pool, const ldap_entry_t *entry, idm_person_t *out)
+static void take_person(pool_t *pool, const ldap_entry_t *entry, directory_person_t *out)
 {
     static const char *const NAMES[] = {"displayName", "cn", NULL};
     static const char *const DEPARTMENTS[] = {"department", "departmentNumber", "ou", NULL};
     out->dn = entry->dn;
     out->email = text_value(entry, "mail");
     out->full_name = first_of(entry, NAMES);
+    out->first_name = text_value(entry, "givenName");
+    out->last_name = text_value(entry, "sn");
     out->title = text_value(entry, "title");
     out->department = first_of(entry, DEPARTMENTS);
     take_groups(pool, entry, "memberOf", out);
 }
 
-static str_t ca_file(api_task_t *task)
-{
-    return config_str(task->gateway->config, "BASALT_CA_FILE");
-}
-
 /* --- FreeIPA and its like */
 
-static ldap_server_t ipa_server(api_task_t *task, const idm_settings_t *settings)
+static ldap_server_t ipa_server(const directory_t *directory)
 {
-    return (ldap_server_t){.host = settings->server_host,
+    return (ldap_server_t){.host = directory->server_host,
                            .port =
-                               (uint16_t)(settings->is_tls ? settings->ldaps_port : settings->server_port),
-                           .is_tls = settings->is_tls,
-                           .is_tls_unverified = !settings->is_verified,
-                           .ca_pem = settings->ca_pem,
-                           .ca_file = ca_file(task),
-                           .addr_policy = peer_policy(task->gateway),
-                           .timeout_ms = (int)settings->timeout_s * 1000};
+                               (uint16_t)(directory->is_tls ? directory->ldaps_port : directory->server_port),
+                           .is_tls = directory->is_tls,
+                           .is_tls_unverified = !directory->is_verified,
+                           .ca_pem = directory->ca_pem,
+                           .ca_file = directory->ca_file,
+                           .addr_policy = directory->addr_policy,
+                           .timeout_ms = (int)directory->timeout_s * 1000};
 }
 
 /* A search base may be written with or without the directory's own. */
@@ -146,26 +143,25 @@ static str_t full_base(pool_t *pool, str_t base, str_t base_dn)
 }
 
 /* Servers without memberOf: the groups name their members. With the service account when there is one. */
-static err_t *find_groups(api_task_t *task, const idm_settings_t *settings, const ldap_login_t *own,
-                          idm_person_t *person)
+static err_t *find_groups(pool_t *pool, const directory_t *directory, const ldap_login_t *own,
+                          directory_person_t *person)
 {
-    ldap_server_t server = ipa_server(task, settings);
-    ldap_login_t service = {settings->bind_dn, settings->bind_password};
+    ldap_server_t server = ipa_server(directory);
+    ldap_login_t service = {directory->bind_dn, directory->bind_password};
     bool has_service = service.name.len > 0 && service.password.len > 0;
     ldap_entries_t found;
-    ldap_query_t query = {.base = full_base(task->pool, settings->group_base, settings->base_dn),
-                          .filter =
-                              pool_printf(task->pool, "(|(member=%.*s)(uniqueMember=%.*s)(memberUid=%.*s))",
-                                          STR_ARG(ldap_escape_filter(task->pool, person->dn)),
-                                          STR_ARG(ldap_escape_filter(task->pool, person->dn)),
-                                          STR_ARG(ldap_escape_filter(task->pool, person->uid))),
+    ldap_query_t query = {.base = full_base(pool, directory->group_base, directory->base_dn),
+                          .filter = pool_printf(pool, "(|(member=%.*s)(uniqueMember=%.*s)(memberUid=%.*s))",
+                                                STR_ARG(ldap_escape_filter(pool, person->dn)),
+                                                STR_ARG(ldap_escape_filter(pool, person->dn)),
+                                                STR_ARG(ldap_escape_filter(pool, person->uid))),
                           .attributes = STR("cn"),
                           .is_subtree = true,
                           .entries_max = GROUPS_MAX};
-    err_t *err = ldap_search(task->pool, &server, has_service ? &service : own, &query, &found);
+    err_t *err = ldap_search(pool, &server, has_service ? &service : own, &query, &found);
     if (err != NULL)
-        return err_make(task->pool, 502, ERR_FAMILY_UPSTREAM, "groups", "The groups cannot be read");
-    str_t *groups = POOL_ARRAY(task->pool, str_t, found.count + 1);
+        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "groups", "The groups cannot be read");
+    str_t *groups = POOL_ARRAY(pool, str_t, found.count + 1);
     for (size_t i = 0; i < found.count; i++)
         groups[i] = found.entries[i].dn;
     person->groups = groups;
@@ -173,14 +169,13 @@ static err_t *find_groups(api_task_t *task, const idm_settings_t *settings, cons
     return NULL;
 }
 
-static err_t *check_ipa(api_task_t *task, const idm_settings_t *settings, str_t user, str_t password,
-                        idm_person_t *out)
+static err_t *check_ipa(pool_t *pool, const directory_t *directory, str_t user, str_t password,
+                        directory_person_t *out)
 {
-    pool_t *pool = task->pool;
-    ldap_server_t server = ipa_server(task, settings);
+    ldap_server_t server = ipa_server(directory);
     ldap_entries_t found;
     str_t dn = pool_printf(pool, "uid=%.*s,%.*s", STR_ARG(ldap_escape_dn(pool, user)),
-                           STR_ARG(full_base(pool, settings->user_base, settings->base_dn)));
+                           STR_ARG(full_base(pool, directory->user_base, directory->base_dn)));
     ldap_login_t login = {dn, password};
     ldap_query_t query = {.base = dn,
                           .attributes = STR("uid,cn,displayName,givenName,sn,mail,title,department,"
@@ -193,39 +188,41 @@ static err_t *check_ipa(api_task_t *task, const idm_settings_t *settings, str_t 
     take_person(pool, &found.entries[0], out);
     str_t uid = text_value(&found.entries[0], "uid");
     out->uid = uid.len > 0 ? uid : user;
-    out->realm = upper(pool, domain_of_dn(pool, settings->base_dn));
+    out->realm = upper(pool, domain_of_dn(pool, directory->base_dn));
     out->principal = text_value(&found.entries[0], "krbPrincipalName");
     if (out->principal.len == 0)
         out->principal = pool_concat(pool, 3, out->uid, STR("@"), out->realm);
-    return out->group_count > 0 ? NULL : find_groups(task, settings, &login, out);
+    return out->group_count > 0 ? NULL : find_groups(pool, directory, &login, out);
 }
 
 /* --- Active Directory */
 
-static err_t *check_ad(api_task_t *task, const idm_settings_t *settings, const idm_name_t *name, str_t domain,
-                       str_t password, idm_person_t *out)
+static err_t *check_ad(pool_t *pool, const directory_t *directory, const directory_name_t *name, str_t domain,
+                       str_t password, directory_person_t *out)
 {
-    pool_t *pool = task->pool;
-    ldap_server_t server = {.host = settings->ad_host,
-                            .port = (uint16_t)settings->ad_port,
-                            .is_tls = settings->is_ad_tls,
-                            .is_tls_unverified = !settings->is_verified,
-                            .ca_pem = settings->ca_pem,
-                            .ca_file = ca_file(task),
-                            .addr_policy = peer_policy(task->gateway),
-                            .timeout_ms = (int)settings->timeout_s * 1000};
+    ldap_server_t server = {.host = directory->ad_host,
+                            .port = (uint16_t)directory->ad_port,
+                            .is_tls = directory->is_ad_tls,
+                            .is_tls_unverified = !directory->is_verified,
+                            .ca_pem = directory->ca_pem,
+                            .ca_file = directory->ca_file,
+                            .addr_policy = directory->addr_policy,
+                            .timeout_ms = (int)directory->timeout_s * 1000};
     str_t principal = pool_concat(pool, 3, name->user, STR("@"), domain);
-    ldap_login_t login = {principal, password}, service = {settings->ad_bind_dn, settings->ad_bind_password};
+    ldap_login_t login = {principal, password},
+                 service = {directory->ad_bind_dn, directory->ad_bind_password};
     ldap_entries_t found;
     ldap_query_t query = {
         .base = dn_of_domain(pool, domain),
         .filter = pool_printf(pool, "(&(objectClass=user)(|(sAMAccountName=%.*s)(userPrincipalName=%.*s)))",
                               STR_ARG(ldap_escape_filter(pool, name->user)),
                               STR_ARG(ldap_escape_filter(pool, principal))),
-        .attributes = STR("sAMAccountName,userPrincipalName,displayName,cn,mail,title,department,memberOf"),
+        .attributes =
+            STR("sAMAccountName,userPrincipalName,displayName,cn,givenName,sn,mail,title,department,"
+                "memberOf"),
         .is_subtree = true,
         .entries_max = 2};
-    if (settings->ad_host.len == 0)
+    if (directory->ad_host.len == 0)
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "unconfigured",
                         "AD Domain Controller not configured (ad_dc_host)");
     err_t *err = ldap_search(pool, &server, &login, &query, &found);
@@ -247,18 +244,18 @@ static err_t *check_ad(api_task_t *task, const idm_settings_t *settings, const i
     return NULL;
 }
 
-err_t *idm_directory_check(api_task_t *task, const idm_settings_t *settings, str_t typed, str_t password,
-                           idm_person_t *out)
+err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, str_t password,
+                       directory_person_t *out)
 {
-    idm_name_t name = idm_split_name(typed);
-    str_t own = domain_of_dn(task->pool, settings->base_dn);
-    str_t ad = find_ad_domain(settings, name.domain);
-    *out = (idm_person_t){0};
+    directory_name_t name = directory_split_name(typed);
+    str_t own = domain_of_dn(pool, directory->base_dn);
+    str_t ad = find_ad_domain(directory, name.domain);
+    *out = (directory_person_t){0};
     if (name.user.len == 0 || password.len == 0 || !str_is_utf8(typed))
-        return err_make(task->pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
+        return err_make(pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
     if (!str_is_null(ad))
-        return check_ad(task, settings, &name, ad, password, out);
+        return check_ad(pool, directory, &name, ad, password, out);
     if (name.domain.len > 0 && !is_domain(name.domain, own))
-        return err_make(task->pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
-    return check_ipa(task, settings, name.user, password, out);
+        return err_make(pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
+    return check_ipa(pool, directory, name.user, password, out);
 }
