@@ -13,7 +13,7 @@ import statistics
 import floor
 import memory
 from load import Generator
-from process import cpu_us, peak_kib, reset_peak, tree_cpu_us
+from process import children_of, cpu_us, go_first, peak_kib, reset_peak, tree_cpu_us
 from server import basalt, peer
 from table import Ratio, amount, count_met, markdown
 from workloads import WORKLOADS
@@ -26,13 +26,15 @@ COLUMNS = [("CPU", "cpu"), ("server alone", "own"), ("requests/s", "rate"), ("p5
 
 class Bench:
     def __init__(self, args):
-        self.args, self.generator = args, Generator(args.load, os.environ["PGRST_JWT_SECRET"])
-        self.database = floor.Database(args.db_uri, args.db_log)
+        self.args, self.generator = args, Generator(args.load, os.environ["PGRST_JWT_SECRET"], args.first)
+        self.database = floor.Database(args.db_uri, args.db_log, args.postmaster, args.first)
         self.ratios = []
 
     def measure(self, server, workload):
         """One turn of a server: under load, then alone."""
         postmaster = self.args.postmaster
+        for backend in children_of(postmaster) if self.args.first else []:
+            go_first(backend)
         all_before, own_before = cpu_us(server.pid) + tree_cpu_us(postmaster), cpu_us(server.pid)
         load = self.generator.run(server, workload, self.args.connections, self.args.seconds)
         own = cpu_us(server.pid) - own_before
@@ -120,7 +122,8 @@ class Bench:
 
     def run(self):
         args, token = self.args, self.generator.admin
-        programs = [lambda: basalt(args.gateway, BASALT_MAX_BODY="%dMB" % (args.body_mib + 8)), lambda: peer(args.peer)]
+        programs = [lambda: basalt(args.gateway, args.first, BASALT_MAX_BODY="%dMB" % (args.body_mib + 8)),
+                    lambda: peer(args.peer, args.first)]
         idles, connections, factors, peaks = [], [], [], []
         for program in programs if args.memory else []:
             with program() as server:
@@ -158,6 +161,7 @@ def main():
     parser.add_argument("--idle-connections", type=int, default=1000)
     parser.add_argument("--body-mib", type=int, default=32)
     parser.add_argument("--only", default="", help="regular expression on the workload's name")
+    parser.add_argument("--first", action="store_true", help="others of this machine wait meanwhile (as root)")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--no-mixed", dest="mixed", action="store_false")
     Bench(parser.parse_args()).run()

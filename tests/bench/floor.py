@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.request
 
+from process import children_of, go_first
 from workloads import ROWS
 
 ROW = 7777  # stands for the row that changes from request to request
@@ -21,8 +22,8 @@ VALUE = re.compile(r"\$(\d+) = ('(?:[^']|'')*'|NULL)")
 class Database:
     """PG_URL (a superuser) and PGPASSWORD are in the environment; `url` is the login of the servers."""
 
-    def __init__(self, url, log):
-        self.url, self.log = url, log
+    def __init__(self, url, log, postmaster, is_first):
+        self.url, self.log, self.postmaster, self.is_first = url, log, postmaster, is_first
 
     def execute(self, *statements):
         commands = [part for statement in statements for part in ("-c", statement)]
@@ -94,9 +95,16 @@ def rate(database, statements, connections, seconds):
         file.write(text)
         file.flush()
         defined = [part for name, value in variables.items() for part in ("-D", "%s=%s" % (name, value))]
-        done = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c%d" % connections, "-j1", "-T%d" % max(seconds, 1),
-                               "-f", file.name, *defined, database.url], capture_output=True, text=True)
-    found = re.search(r"tps = ([\d.]+)", done.stdout)
-    if done.returncode or not found or " 0 (" not in done.stdout:
-        sys.exit("pgbench: " + done.stdout + done.stderr)
+        process = subprocess.Popen(["pgbench", "-n", "-M", "prepared", "-c%d" % connections, "-j1",
+                                    "-T%d" % max(seconds, 1), "-f", file.name, *defined, database.url],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        if database.is_first:
+            go_first(process.pid)
+            time.sleep(.2)
+            for backend in children_of(database.postmaster):
+                go_first(backend)
+        out = process.communicate()[0]
+    found = re.search(r"tps = ([\d.]+)", out)
+    if process.returncode or not found or " 0 (" not in out:
+        sys.exit("pgbench: " + out)
     return float(found.group(1))

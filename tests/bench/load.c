@@ -1,8 +1,15 @@
 /* Load: N connections, each sends its next request as soon as the last one's answer is complete.
+ *
  *   load PORT CONNECTIONS SECONDS <requests
- * Input: for each request its length in decimal, a newline, its bytes; they take turns. Output: answers,
- * microseconds of the run, p50 and p99 in microseconds, answers with a status of 400 and more. The latencies
- * are those of the requests made: nothing is added for requests that a stall kept from being sent. */
+ *
+ * Input: for each request its length in decimal, a newline, its bytes; they take turns.
+ *
+ * Output: answers, microseconds of the run, p50 and p99 in microseconds, answers with a status of 400 and
+ * more.
+ *
+ * After the time no more are sent, but what is under way is waited for: left out, the slowest answers would
+ * be. The latencies are those of the requests made: nothing is added for requests that a stall kept from
+ * being sent. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -35,7 +42,8 @@ typedef struct {
 } request_t;
 
 static request_t *requests;
-static size_t request_count, failed;
+static size_t request_count, failed, under_way;
+static int64_t end_us;
 static uint32_t *latencies;
 static size_t latency_count, latency_capacity;
 
@@ -77,6 +85,7 @@ static void read_requests(void)
 static void send_next(client_t *client)
 {
     const request_t *request = &requests[client->next++ % request_count];
+    under_way++;
     client->began_us = now_us();
     client->part = IN_HEAD;
     client->head_len = 0;
@@ -96,7 +105,9 @@ static void on_answer(client_t *client)
     }
     latencies[latency_count++] = (uint32_t)(now_us() - client->began_us);
     failed += atoi(client->head + 9) >= 400; /* "HTTP/1.1 200" */
-    send_next(client);
+    under_way--;
+    if (now_us() < end_us)
+        send_next(client);
 }
 
 static const char *field(const client_t *client, const char *name)
@@ -211,12 +222,13 @@ int main(int argc, char **argv)
     read_requests();
     for (size_t i = 0; i < count; i++)
         connect_client(&clients[i], atoi(argv[1]), epoll);
-    int64_t began = now_us(), end = began + (int64_t)(atof(argv[3]) * 1e6);
+    int64_t began = now_us();
+    end_us = began + (int64_t)(atof(argv[3]) * 1e6);
     for (size_t i = 0; i < count; i++) {
         clients[i].next = i * request_count / count;
         send_next(&clients[i]);
     }
-    while (now_us() < end) {
+    while (under_way > 0) {
         struct epoll_event events[EVENTS_MAX];
         int ready = epoll_wait(epoll, events, EVENTS_MAX, 100);
         for (int i = 0; i < ready; i++)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+from process import start_first
 from workloads import ROWS
 
 VARIANTS = 1000  # of a request whose token or row changes
@@ -38,8 +39,8 @@ def mint(secret, user):
 
 
 class Generator:
-    def __init__(self, program, secret):
-        self.program, self.admin = program, mint(secret, 1)
+    def __init__(self, program, secret, is_first):
+        self.program, self.admin, self.prepare = program, mint(secret, 1), start_first if is_first else None
         self.users = [mint(secret, user) for user in range(2, 1002)]
 
     def tokens(self, workload):
@@ -64,7 +65,7 @@ class Generator:
         requests.writelines(self.requests(server, workload))
         requests.seek(0)
         return subprocess.Popen([self.program, str(server.port), str(connections), str(seconds)], stdin=requests,
-                                stdout=subprocess.PIPE, text=True)
+                                stdout=subprocess.PIPE, text=True, preexec_fn=self.prepare)
 
     def finish(self, process, server, workload):
         out = process.communicate()[0]

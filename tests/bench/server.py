@@ -7,6 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
+from process import start_first
+
 
 def free_port():
     with socket.socket() as sock:
@@ -17,15 +19,16 @@ def free_port():
 class Server:
     """Name, URL of the REST surface, pid; a context: started when entered, ended when left."""
 
-    def __init__(self, name, program, prefix, listen, more=None):
+    def __init__(self, name, program, prefix, listen, more=None, is_first=False):
         self.name, self.program, self.prefix, self.listen, self.more = name, program, prefix, listen, more or {}
+        self.prepare = start_first if is_first else None
 
     def __enter__(self):
         port = free_port()
         environment = {**os.environ, **self.more,
                        **{key: value.format(port) for key, value in self.listen.items()}}
         self.process = subprocess.Popen([self.program], env=environment, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+                                        stderr=subprocess.DEVNULL, preexec_fn=self.prepare)
         self.pid, self.port = self.process.pid, port
         self.url = "http://127.0.0.1:%d%s" % (port, self.prefix)
         self.wait()
@@ -45,9 +48,10 @@ class Server:
         self.process.wait()
 
 
-def basalt(program, **more):
-    return Server("basalt", program, "/rest/v1", {"BASALT_LISTEN": "127.0.0.1:{}"}, more)
+def basalt(program, is_first, **more):
+    return Server("basalt", program, "/rest/v1", {"BASALT_LISTEN": "127.0.0.1:{}"}, more, is_first)
 
 
-def peer(program):
-    return Server("peer", program, "", {"PGRST_SERVER_HOST": "127.0.0.1", "PGRST_SERVER_PORT": "{}"})
+def peer(program, is_first):
+    return Server("peer", program, "", {"PGRST_SERVER_HOST": "127.0.0.1", "PGRST_SERVER_PORT": "{}"},
+                  is_first=is_first)
