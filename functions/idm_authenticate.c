@@ -88,11 +88,31 @@ static void refuse(api_task_t *task, const lockout_t *lock, str_t message)
     fn_reply(task, 401, buf_str(&out));
 }
 
+/* What Active Directory adds to "invalid credentials": for administrators, never for the person. */
+static const char *reason_of(str_t code)
+{
+    static const struct {
+        const char *code, *reason;
+    } REASONS[] = {{"525", "unknown in the directory"},
+                   {"530", "not allowed at this time"},
+                   {"531", "not allowed from here"},
+                   {"532", "password expired"},
+                   {"533", "account disabled"},
+                   {"701", "account expired"},
+                   {"773", "password must be changed first"},
+                   {"775", "account locked in the directory"}};
+    for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++) {
+        if (str_eq(code, str_from_c(REASONS[i].code)))
+            return REASONS[i].reason;
+    }
+    return "wrong credentials";
+}
+
 /* A directory that is away, or set up wrongly, is not the person's fault. */
 static void explain(api_task_t *task, const lockout_t *lock, const err_t *err)
 {
     if (str_eq(err->code, STR("credentials"))) {
-        idm_audit_failure(task, lock->identifier, "wrong credentials");
+        idm_audit_failure(task, lock->identifier, reason_of(err->details));
         refuse(task, lock, STR("Invalid credentials"));
         return;
     }

@@ -3,9 +3,8 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 typedef struct {
     uint32_t first;
@@ -100,4 +99,90 @@ void target_guard(void *curl, target_gate_t *gate)
 bool target_was_refused(const target_gate_t *gate)
 {
     return gate->has_refused && !gate->has_allowed;
+}
+
+/* --- sockets of the caller's own */
+
+/* The handle of an exchange that ends once it is connected; NULL when `host` is none. */
+static CURL *prepare(pool_t *pool, str_t host, uint16_t port, int timeout_ms)
+{
+    bool is_v6 = str_find_char(host, ':', 0) != SIZE_MAX && host.base[0] != '[';
+    for (size_t i = 0; i < host.len; i++) {
+        unsigned char c = (unsigned char)host.base[i];
+        if (c <= ' ' || strchr("/?#@\\\x7f", c) != NULL)
+            return NULL;
+    }
+    CURL *curl = host.len > 0 ? curl_easy_init() : NULL;
+    if (curl == NULL)
+        return NULL;
+    str_t url = pool_printf(pool, is_v6 ? "http://[%.*s]:%u" : "http://%.*s:%u", STR_ARG(host), port);
+    curl_easy_setopt(curl, CURLOPT_URL, url.base);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    return curl;
+}
+
+static err_t *explain(pool_t *pool, CURLcode code, const target_gate_t *gate)
+{
+    if (target_was_refused(gate))
+        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "address", "The address is not allowed as a target");
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return err_make(pool, 504, ERR_FAMILY_UPSTREAM, "timeout", "No connection in time");
+    return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "connect", "%s", curl_easy_strerror(code));
+}
+
+static int keep_socket(void *arg, curl_socket_t fd)
+{
+    const int *kept = arg;
+    return fd == *kept ? 0 : close(fd);
+}
+
+err_t *target_connect(pool_t *pool, str_t host, uint16_t port, target_policy_t policy, int timeout_ms,
+                      target_socket_t *out)
+{
+    target_gate_t gate = {.policy = policy};
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    char *address = NULL;
+    CURL *curl = prepare(pool, host, port, timeout_ms);
+    *out = (target_socket_t){.fd = -1};
+    if (curl == NULL)
+        return explain(pool, CURLE_URL_MALFORMAT, &gate);
+    target_guard(curl, &gate);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, keep_socket);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, &fd);
+    CURLcode code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        code = curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd);
+    if (code == CURLE_OK)
+        code = curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &address);
+    if (code == CURLE_OK)
+        *out = (target_socket_t){.fd = fd, .address = pool_str(pool, str_from_c(address))};
+    curl_easy_cleanup(curl);
+    return code == CURLE_OK ? NULL : explain(pool, code, &gate);
+}
+
+static curl_socket_t note_address(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+    bool *is_resolved = arg;
+    (void)purpose;
+    (void)addr;
+    *is_resolved = true;
+    return CURL_SOCKET_BAD;
+}
+
+err_t *target_resolve(pool_t *pool, str_t host, int timeout_ms)
+{
+    target_gate_t gate = {0};
+    bool is_resolved = false;
+    CURL *curl = prepare(pool, host, 443, timeout_ms);
+    if (curl == NULL)
+        return explain(pool, CURLE_COULDNT_RESOLVE_HOST, &gate);
+    target_guard(curl, &gate);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, note_address);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &is_resolved);
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_cleanup(curl);
+    return is_resolved ? NULL : explain(pool, code, &gate);
 }

@@ -3,7 +3,7 @@
 #ifndef BASE_TARGET_H
 #define BASE_TARGET_H
 
-#include <stdbool.h>
+#include "base/err.h"
 
 struct sockaddr;
 
@@ -28,5 +28,18 @@ void target_guard(void *curl, target_gate_t *gate);
 
 /* The exchange failed because no address of the host is allowed. */
 bool target_was_refused(const target_gate_t *gate);
+
+typedef struct {
+    int fd;        /* connected TCP, non-blocking; owner: the caller */
+    str_t address; /* its numeric address, without brackets */
+} target_socket_t;
+
+/* Blocking, for workers. `host` is a name or an address; all addresses of a name that the policy allows are
+ * tried. Errors, family upstream: 502 "connect", "address", 504 "timeout". */
+err_t *target_connect(pool_t *pool, str_t host, uint16_t port, target_policy_t policy, int timeout_ms,
+                      target_socket_t *out) MUST_CHECK;
+
+/* Only asks the resolver of this host. Errors: 502 "connect", 504 "timeout". */
+err_t *target_resolve(pool_t *pool, str_t host, int timeout_ms) MUST_CHECK;
 
 #endif

@@ -26,10 +26,10 @@ directory_name_t directory_split_name(str_t typed)
             slash = i - 1;
     }
     if (at < name.len)
-        return (directory_name_t){str_slice(name, 0, at), str_slice(name, at + 1, name.len)};
+        return (directory_name_t){str_slice(name, 0, at), str_slice(name, at + 1, name.len), false};
     if (slash < name.len)
-        return (directory_name_t){str_slice(name, slash + 1, name.len), str_slice(name, 0, slash)};
-    return (directory_name_t){name, STR_NULL};
+        return (directory_name_t){str_slice(name, slash + 1, name.len), str_slice(name, 0, slash), true};
+    return (directory_name_t){name, STR_NULL, false};
 }
 
 /* example.test of dc=example,dc=test */
@@ -49,9 +49,10 @@ static str_t dn_of_domain(pool_t *pool, str_t domain)
 {
     buf_t out;
     buf_init(&out, pool, 64);
-    while (domain.len > 0)
-        buf_printf(&out, "%sdc=%.*s", out.len > 0 ? "," : "",
-                   STR_ARG(ldap_escape_dn(pool, str_split(&domain, '.'))));
+    while (domain.len > 0) {
+        str_t label = ldap_escape_dn(pool, str_split(&domain, '.'));
+        buf_printf(&out, "%sdc=%.*s", out.len > 0 ? "," : "", STR_ARG(label));
+    }
     return buf_str(&out);
 }
 
@@ -125,7 +126,7 @@ static ldap_server_t ipa_server(const directory_t *directory)
     return (ldap_server_t){.host = directory->server_host,
                            .port =
                                (uint16_t)(directory->is_tls ? directory->ldaps_port : directory->server_port),
-                           .is_tls = directory->is_tls,
+                           .tls = directory->is_tls ? LDAP_TLS_IMPLICIT : LDAP_TLS_TRY,
                            .is_tls_unverified = !directory->is_verified,
                            .ca_pem = directory->ca_pem,
                            .ca_file = directory->ca_file,
@@ -158,7 +159,7 @@ static err_t *find_groups(pool_t *pool, const directory_t *directory, const ldap
                           .attributes = STR("cn"),
                           .is_subtree = true,
                           .entries_max = GROUPS_MAX};
-    err_t *err = ldap_search(pool, &server, has_service ? &service : own, &query, &found);
+    err_t *err = ldap_find(pool, &server, has_service ? &service : own, &query, &found);
     if (err != NULL)
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "groups", "The groups cannot be read");
     str_t *groups = POOL_ARRAY(pool, str_t, found.count + 1);
@@ -180,7 +181,7 @@ static err_t *check_ipa(pool_t *pool, const directory_t *directory, str_t user, 
     ldap_query_t query = {.base = dn,
                           .attributes = STR("uid,cn,displayName,givenName,sn,mail,title,department,"
                                             "departmentNumber,ou,memberOf,krbPrincipalName")};
-    err_t *err = ldap_search(pool, &server, &login, &query, &found);
+    err_t *err = ldap_find(pool, &server, &login, &query, &found);
     if (err != NULL)
         return err;
     if (found.count != 1)
@@ -197,17 +198,102 @@ static err_t *check_ipa(pool_t *pool, const directory_t *directory, str_t user, 
 
 /* --- Active Directory */
 
+/* Those of the groups found that the person does not have yet. */
+static void add_groups(pool_t *pool, const ldap_entries_t *found, directory_person_t *person)
+{
+    size_t own_count = person->group_count;
+    str_t *groups = POOL_ARRAY(pool, str_t, own_count + found->count + 1);
+    for (size_t i = 0; i < own_count; i++)
+        groups[i] = person->groups[i];
+    for (size_t i = 0; i < found->count; i++) {
+        bool is_known = !str_is_utf8(found->entries[i].dn);
+        for (size_t k = 0; k < own_count && !is_known; k++)
+            is_known = str_eq_nocase(groups[k], found->entries[i].dn);
+        if (!is_known)
+            groups[person->group_count++] = found->entries[i].dn;
+    }
+    person->groups = groups;
+}
+
+/* memberOf names only the groups that hold the person himself; the rule "in chain" (MS-ADTS 3.1.1.3.4.4.3)
+ * follows groups within groups. Servers without it find nothing, or refuse. */
+static err_t *find_nested(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login, str_t base,
+                          directory_person_t *person)
+{
+    ldap_entries_t found;
+    ldap_query_t query = {
+        .base = base,
+        .filter = pool_printf(pool, "(&(objectClass=group)(member:1.2.840.113556.1.4.1941:=%.*s))",
+                              STR_ARG(ldap_escape_filter(pool, person->dn))),
+        .attributes = STR("cn"),
+        .is_subtree = true,
+        .entries_max = GROUPS_MAX};
+    err_t *err = ldap_find(pool, server, login, &query, &found);
+    bool is_unknown =
+        err != NULL && (str_eq(err->code, STR("refused")) || str_eq(err->code, STR("declined")));
+    if (err != NULL && !is_unknown) /* with half of the groups the role would be another */
+        return err_make(pool, err->status, ERR_FAMILY_UPSTREAM, "groups", "The groups cannot be read");
+    add_groups(pool, &found, person);
+    return NULL;
+}
+
+static ldap_server_t ad_server(const directory_t *directory)
+{
+    return (ldap_server_t){.host = directory->ad_host,
+                           .port = (uint16_t)directory->ad_port,
+                           .tls = directory->is_ad_tls ? LDAP_TLS_IMPLICIT : LDAP_TLS_TRY,
+                           .is_tls_unverified = !directory->is_verified,
+                           .ca_pem = directory->ca_pem,
+                           .ca_file = directory->ca_file,
+                           .addr_policy = directory->addr_policy,
+                           .timeout_ms = (int)directory->timeout_s * 1000};
+}
+
+static err_t *no_such_user(pool_t *pool)
+{
+    return err_make(pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
+}
+
+/* First value of an attribute of one entry, read by `login`; the null string when there is none. */
+static err_t *read_value(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login,
+                         const ldap_query_t *query, str_t *out)
+{
+    ldap_entries_t found;
+    err_t *err = ldap_find(pool, server, login, query, &found);
+    *out = err == NULL && found.count == 1 ? text_value(&found.entries[0], pool_cstr(pool, query->attributes))
+                                           : STR_NULL;
+    return err;
+}
+
+/* The domain behind a name as NetBIOS has it, which need not be a part of the DNS name: the directory is
+ * asked, with the login itself, so that nobody learns names without one. Only configured domains count: a
+ * forest may trust others whose people have the same account names. */
+static err_t *find_netbios_domain(pool_t *pool, const directory_t *directory, const directory_name_t *name,
+                                  str_t password, str_t *out)
+{
+    ldap_server_t server = ad_server(directory);
+    ldap_login_t login = {pool_concat(pool, 3, name->domain, STR("\\"), name->user), password};
+    str_t configuration = STR_NULL, dn = STR_NULL;
+    ldap_query_t root = {.base = STR(""), .attributes = STR("configurationNamingContext")};
+    err_t *err = read_value(pool, &server, &login, &root, &configuration);
+    ldap_query_t partition = {.base = pool_concat(pool, 2, STR("CN=Partitions,"), configuration),
+                              .filter = pool_printf(pool, "(&(objectClass=crossRef)(nETBIOSName=%.*s))",
+                                                    STR_ARG(ldap_escape_filter(pool, name->domain))),
+                              .attributes = STR("nCName"),
+                              .is_subtree = true,
+                              .entries_max = 2};
+    if (err == NULL && configuration.len > 0)
+        err = read_value(pool, &server, &login, &partition, &dn);
+    if (err != NULL)
+        return err;
+    *out = find_ad_domain(directory, domain_of_dn(pool, dn));
+    return str_is_null(*out) ? no_such_user(pool) : NULL;
+}
+
 static err_t *check_ad(pool_t *pool, const directory_t *directory, const directory_name_t *name, str_t domain,
                        str_t password, directory_person_t *out)
 {
-    ldap_server_t server = {.host = directory->ad_host,
-                            .port = (uint16_t)directory->ad_port,
-                            .is_tls = directory->is_ad_tls,
-                            .is_tls_unverified = !directory->is_verified,
-                            .ca_pem = directory->ca_pem,
-                            .ca_file = directory->ca_file,
-                            .addr_policy = directory->addr_policy,
-                            .timeout_ms = (int)directory->timeout_s * 1000};
+    ldap_server_t server = ad_server(directory);
     str_t principal = pool_concat(pool, 3, name->user, STR("@"), domain);
     ldap_login_t login = {principal, password},
                  service = {directory->ad_bind_dn, directory->ad_bind_password};
@@ -225,9 +311,9 @@ static err_t *check_ad(pool_t *pool, const directory_t *directory, const directo
     if (directory->ad_host.len == 0)
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "unconfigured",
                         "AD Domain Controller not configured (ad_dc_host)");
-    err_t *err = ldap_search(pool, &server, &login, &query, &found);
+    err_t *err = ldap_find(pool, &server, &login, &query, &found);
     if (err == NULL && found.count == 0 && service.name.len > 0 && service.password.len > 0)
-        err = ldap_search(pool, &server, &service, &query, &found);
+        err = ldap_find(pool, &server, &service, &query, &found);
     if (err != NULL)
         return err;
     if (found.count != 1)
@@ -241,7 +327,7 @@ static err_t *check_ad(pool_t *pool, const directory_t *directory, const directo
     if (out->principal.len == 0)
         out->principal = principal;
     out->is_ad = true;
-    return NULL;
+    return find_nested(pool, &server, &login, query.base, out);
 }
 
 err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, str_t password,
@@ -252,10 +338,16 @@ err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, 
     str_t ad = find_ad_domain(directory, name.domain);
     *out = (directory_person_t){0};
     if (name.user.len == 0 || password.len == 0 || !str_is_utf8(typed))
-        return err_make(pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
+        return no_such_user(pool);
+    bool is_own = name.domain.len == 0 || is_domain(name.domain, own);
+    if (str_is_null(ad) && !is_own && name.is_netbios && directory->ad_host.len > 0) {
+        err_t *err = find_netbios_domain(pool, directory, &name, password, &ad);
+        if (err != NULL)
+            return err;
+    }
     if (!str_is_null(ad))
         return check_ad(pool, directory, &name, ad, password, out);
-    if (name.domain.len > 0 && !is_domain(name.domain, own))
-        return err_make(pool, 401, ERR_FAMILY_UPSTREAM, "credentials", "Invalid credentials");
+    if (!is_own)
+        return no_such_user(pool);
     return check_ipa(pool, directory, name.user, password, out);
 }

@@ -30,10 +30,11 @@ typedef struct {
 /* `user`, `user@domain` or `DOMAIN\user`, taken apart; domain may be null. */
 typedef struct {
     str_t user, domain;
+    bool is_netbios; /* DOMAIN\user */
 } directory_name_t;
 directory_name_t directory_split_name(str_t typed);
 
-/* Errors as ldap_search; also 401 "credentials" for a domain that is nobody's and for an empty password, 502
+/* Errors as ldap_find; also 401 "credentials" for a domain that is nobody's and for an empty password, 502
  * "entry", "groups", "unconfigured". `*out` lives in `pool`. */
 err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, str_t password,
                        directory_person_t *out) MUST_CHECK;

@@ -1,5 +1,6 @@
-/* Directory servers: simple bind and search in one call, by libcurl. Blocking: worker threads only.
- * RFC 4511 (protocol), 4514 and 4515 (texts of names and filters), 4516 (URLs). */
+/* Directory servers: simple bind and search in one call, by libldap on a connection of our own, so that one
+ * deadline bounds everything. Referrals are not followed. Blocking: worker threads only.
+ * RFC 4511 (protocol), 4514 and 4515 (texts of names and filters), 2696 (pages). */
 #ifndef DRIVERS_LDAP_LDAP_H
 #define DRIVERS_LDAP_LDAP_H
 
@@ -7,10 +8,17 @@
 #include "base/pool.h"
 #include "base/target.h"
 
+typedef enum {
+    LDAP_TLS_NONE,
+    LDAP_TLS_TRY,      /* STARTTLS where the server offers it, and then with a certificate that holds */
+    LDAP_TLS_STARTTLS, /* required, before anything is told */
+    LDAP_TLS_IMPLICIT  /* LDAPS */
+} ldap_tls_t;
+
 typedef struct {
     str_t host;
-    uint16_t port;          /* 0: 636 with TLS, else 389 */
-    bool is_tls;            /* LDAPS; STARTTLS is not offered */
+    uint16_t port; /* 0: 636 with LDAPS, else 389 */
+    ldap_tls_t tls;
     bool is_tls_unverified; /* neither chain nor name are checked */
     str_t ca_pem;           /* certificates as PEM text; wins over ca_file */
     str_t ca_file;          /* path; null string: the system's */
@@ -49,10 +57,11 @@ typedef struct {
 
 /* Binds, searches, closes. No entry is no error. A login with an empty name or password is refused here,
  * since servers take it for an anonymous bind that succeeds (RFC 4513, 5.1.2). Errors, family upstream: 401
- * "credentials" (unknown name and wrong password alike), 502 "connect", "address", "tls", "refused", 504
- * "timeout". Their messages hold neither names nor passwords. */
-err_t *ldap_search(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login,
-                   const ldap_query_t *query, ldap_entries_t *out) MUST_CHECK;
+ * "credentials" (unknown name and wrong password alike; details: Active Directory's reason, as "775"), 502
+ * "connect", "address", "tls", "refused", "declined" (not offered), 504 "timeout". Their messages hold
+ * neither names nor passwords. */
+err_t *ldap_find(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login,
+                 const ldap_query_t *query, ldap_entries_t *out) MUST_CHECK;
 
 /* First value of an attribute (any case), or the null string. */
 str_t ldap_value(const ldap_entry_t *entry, const char *name);
@@ -60,9 +69,5 @@ str_t ldap_value(const ldap_entry_t *entry, const char *name);
 /* `text` as an assertion value in a filter, and as a value in a DN. */
 str_t ldap_escape_filter(pool_t *pool, str_t text);
 str_t ldap_escape_dn(pool_t *pool, str_t text);
-
-/* For ldap_search and tests: the URL of a query; libcurl's text of entries. Malformed lines are left out. */
-str_t ldap_build_url(pool_t *pool, const ldap_server_t *server, const ldap_query_t *query);
-void ldap_parse_ldif(pool_t *pool, str_t text, size_t entries_max, ldap_entries_t *out);
 
 #endif
