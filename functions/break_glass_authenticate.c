@@ -169,6 +169,7 @@ static void authenticate(api_task_t *task, const lockout_t *lock, str_t password
     }
     auth_scope_init(&scope, task->gateway, task->pool, task->client_addr,
                     api_task_header(task, "user-agent"));
+    scope.deadline_us = task->deadline_us;
     err = sign_in(task, &scope, &account, &user, &session);
     auth_rollback(&scope);
     if (err == NULL)

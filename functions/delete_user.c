@@ -45,15 +45,25 @@ static err_t *read_target(db_session_t *session, target_t *target)
     return NULL;
 }
 
-err_t *delete_user_rows(db_session_t *session, str_t user_id)
+/* Sets *stage to what is being done, as the caller is told when it fails. */
+static err_t *delete_rows(db_session_t *session, str_t user_id, const char **stage)
 {
     db_rows_t rows = {0};
+    *stage = "Failed to update job references";
     err_t *err = db_session_query(session, FN_SQL(REFERENCES_SQL), NULL, 0, &rows);
     for (size_t i = 0; err == NULL && i < rows.row_count; i++)
         err = db_session_query(session, db_value(&rows, i, 0), DB_PARAMS(user_id), NULL);
+    if (err == NULL)
+        *stage = "Failed to delete user profile";
     for (size_t i = 0; err == NULL && i < sizeof(DELETES) / sizeof(DELETES[0]); i++)
         err = db_session_query(session, str_from_c(DELETES[i]), DB_PARAMS(user_id), NULL);
     return err;
+}
+
+err_t *delete_user_rows(db_session_t *session, str_t user_id)
+{
+    const char *stage = NULL;
+    return delete_rows(session, user_id, &stage);
 }
 
 /* The sign-in itself is the internal login's: after the product's rows are committed, so that a failure here
@@ -62,8 +72,8 @@ err_t *delete_user_sign_in(api_task_t *task, str_t user_id, bool *is_deleted)
 {
     db_session_t *session = NULL;
     db_rows_t rows = {0};
-    err_t *err =
-        db_session_begin(task->gateway->internal_sessions, task->pool, &(db_session_who_t){0}, &session);
+    err_t *err = db_session_begin(task->gateway->internal_sessions, task->pool,
+                                  &(db_session_who_t){.deadline_us = task->deadline_us}, &session);
     if (err == NULL)
         err = db_session_query(session, STR("delete from auth.users where id = $1::uuid"), DB_PARAMS(user_id),
                                &rows);
@@ -119,6 +129,7 @@ static void reply_deleted(api_task_t *task, const target_t *target)
 static void delete_target(api_task_t *task, target_t *target)
 {
     db_session_t *session = NULL;
+    const char *stage = "Failed to delete user profile";
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = read_target(session, target);
@@ -128,7 +139,7 @@ static void delete_target(api_task_t *task, target_t *target)
         return;
     }
     if (err == NULL)
-        err = delete_user_rows(session, target->id);
+        err = delete_rows(session, target->id, &stage);
     if (err == NULL)
         err = db_session_query(
             session, FN_SQL(AUDIT_SQL),
@@ -138,7 +149,7 @@ static void delete_target(api_task_t *task, target_t *target)
     if (err == NULL)
         err = delete_user_sign_in(task, target->id, NULL);
     if (err != NULL)
-        fail_with_details(task, "Failed to delete user profile", err);
+        fail_with_details(task, stage, err);
     else
         reply_deleted(task, target);
 }

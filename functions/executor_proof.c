@@ -52,19 +52,51 @@ static bool is_signed(api_task_t *task, str_t secret, str_t signature, str_t tim
     return false;
 }
 
-fn_proof_t fn_executor_proof(api_task_t *task)
+static err_t *user_proof(api_task_t *task, fn_proof_t *out)
+{
+    fn_caller_t caller = FN_CALLER_GONE;
+    bool is_user = str_eq(task->identity.role, STR("authenticated"));
+    err_t *err = is_user ? fn_caller_check(task, "admin operator viewer", &caller) : NULL;
+    *out = caller == FN_CALLER_FINE ? FN_PROOF_JWT : FN_PROOF_NONE;
+    return err;
+}
+
+err_t *fn_executor_proof(api_task_t *task, fn_proof_t *out)
 {
     str_t signature = api_task_header(task, "x-executor-signature");
     str_t timestamp = api_task_header(task, "x-executor-timestamp");
+    *out = FN_PROOF_NONE;
     if (!str_is_null(signature) && !str_is_null(timestamp)) {
-        str_t secret = fn_shared_secret(task);
-        bool is_good = secret.len > 0 && is_fresh(timestamp) && is_signed(task, secret, signature, timestamp);
-        return is_good ? FN_PROOF_HMAC : FN_PROOF_NONE;
+        str_t secret = is_fresh(timestamp) ? fn_shared_secret(task) : STR_NULL;
+        if (secret.len > 0 && is_signed(task, secret, signature, timestamp))
+            *out = FN_PROOF_HMAC;
+        return NULL;
     }
-    if (!task->identity.has_token)
-        return FN_PROOF_NONE;
-    if (str_eq(task->identity.role, STR("service_role")))
-        return FN_PROOF_SERVICE;
-    bool is_user = str_eq(task->identity.role, STR("authenticated")) && str_is_uuid(task->identity.sub);
-    return is_user && fn_caller_has_role(task, "admin operator viewer") ? FN_PROOF_JWT : FN_PROOF_NONE;
+    if (task->identity.has_token && str_eq(task->identity.role, STR("service_role"))) {
+        *out = FN_PROOF_SERVICE;
+        return NULL;
+    }
+    return task->identity.has_token ? user_proof(task, out) : NULL;
+}
+
+void fn_fail_lookup(api_task_t *task, const err_t *err,
+                    void (*fail)(api_task_t *task, int status, str_t message))
+{
+    fail(task, err->status == 503 ? 503 : 500, fn_error_text(task, err));
+}
+
+bool fn_admit_executor(api_task_t *task, const char *roles, const char *unauthorized,
+                       void (*fail)(api_task_t *task, int status, str_t message), fn_proof_t *proof)
+{
+    fn_caller_t caller = FN_CALLER_FINE;
+    err_t *err = fn_executor_proof(task, proof);
+    if (err == NULL && *proof == FN_PROOF_JWT)
+        err = fn_caller_check(task, roles, &caller);
+    if (err != NULL)
+        fn_fail_lookup(task, err, fail);
+    else if (*proof == FN_PROOF_NONE)
+        fail(task, 401, str_from_c(unauthorized));
+    else if (caller != FN_CALLER_FINE)
+        fail(task, 403, STR("Insufficient permissions"));
+    return err == NULL && *proof != FN_PROOF_NONE && caller == FN_CALLER_FINE;
 }

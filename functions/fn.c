@@ -1,5 +1,7 @@
 #include "functions/fn.h"
 
+#include "base/clock.h"
+
 void fn_reply(api_task_t *task, int status, str_t json)
 {
     task->status = status;
@@ -41,7 +43,11 @@ bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, in
 
 err_t *fn_begin_service(api_task_t *task, db_session_t **session)
 {
-    return fn_begin_service_for(task->gateway, task->pool, session);
+    return db_session_begin(task->gateway->request_sessions, task->pool,
+                            &(db_session_who_t){.role = STR("service_role"),
+                                                .claims_json = STR("{\"role\":\"service_role\"}"),
+                                                .deadline_us = task->deadline_us},
+                            session);
 }
 
 err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **session)
@@ -54,9 +60,11 @@ err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **ses
 
 err_t *fn_begin_caller(api_task_t *task, db_session_t **session)
 {
-    return db_session_begin(
-        task->gateway->request_sessions, task->pool,
-        &(db_session_who_t){.role = task->identity.role, .claims_json = task->identity.claims_json}, session);
+    return db_session_begin(task->gateway->request_sessions, task->pool,
+                            &(db_session_who_t){.role = task->identity.role,
+                                                .claims_json = task->identity.claims_json,
+                                                .deadline_us = task->deadline_us},
+                            session);
 }
 
 err_t *fn_end(db_session_t *session, err_t *err)
@@ -94,32 +102,57 @@ static const char ROLE_SQL[] = "select exists (select 1 from public.user_roles r
                                "                where r.user_id = $1::uuid"
                                "                  and r.role::text = any (string_to_array($2, ' ')))";
 
-static bool query_is_true(db_session_t *session, str_t sql, const str_t *params, size_t count)
+static err_t *query_bool(db_session_t *session, str_t sql, const str_t *params, size_t count, bool *out)
 {
     db_rows_t rows = {0};
     err_t *err = db_session_query(session, sql, params, count, &rows);
-    return err == NULL && rows.row_count == 1 && str_eq(db_value(&rows, 0, 0), STR("t"));
+    *out = err == NULL && rows.row_count == 1 && str_eq(db_value(&rows, 0, 0), STR("t"));
+    return err;
 }
 
 /* auth.* belongs to the internal login, the product's tables to the service role: one transaction sees both.
  */
-bool fn_caller_has_role(api_task_t *task, const char *roles)
+static err_t *check_caller(db_session_t *session, const identity_t *who, const char *roles, fn_caller_t *out)
 {
-    db_session_t *session = NULL;
-    const identity_t *who = &task->identity;
-    if (!str_is_uuid(who->sub) || task->gateway->internal_sessions == NULL)
-        return false;
+    bool is_alive = false, has_role = roles == NULL;
     str_t session_id = str_is_uuid(who->session_id) ? who->session_id : STR_NULL;
-    err_t *err =
-        db_session_begin(task->gateway->internal_sessions, task->pool, &(db_session_who_t){0}, &session);
-    bool has_role = err == NULL && query_is_true(session, FN_SQL(ALIVE_SQL), DB_PARAMS(who->sub, session_id));
-    if (has_role)
+    err_t *err = query_bool(session, FN_SQL(ALIVE_SQL), DB_PARAMS(who->sub, session_id), &is_alive);
+    if (err == NULL && is_alive && !has_role) {
         err =
             db_session_query(session, STR("select set_config('role', 'service_role', true)"), NULL, 0, NULL);
-    has_role = has_role && err == NULL &&
-               query_is_true(session, FN_SQL(ROLE_SQL), DB_PARAMS(who->sub, str_from_c(roles)));
+        if (err == NULL)
+            err = query_bool(session, FN_SQL(ROLE_SQL), DB_PARAMS(who->sub, str_from_c(roles)), &has_role);
+    }
+    *out = !is_alive ? FN_CALLER_GONE : has_role ? FN_CALLER_FINE : FN_CALLER_LACKS_ROLE;
+    return err;
+}
+
+err_t *fn_caller_check(api_task_t *task, const char *roles, fn_caller_t *out)
+{
+    db_session_t *session = NULL;
+    *out = FN_CALLER_GONE;
+    if (!str_is_uuid(task->identity.sub) || task->gateway->internal_sessions == NULL)
+        return NULL;
+    err_t *err = db_session_begin(task->gateway->internal_sessions, task->pool,
+                                  &(db_session_who_t){.deadline_us = task->deadline_us}, &session);
+    if (err == NULL)
+        err = check_caller(session, &task->identity, roles, out);
     db_session_rollback(session);
-    return has_role;
+    return err;
+}
+
+bool fn_caller_has_role(api_task_t *task, const char *roles)
+{
+    fn_caller_t caller = FN_CALLER_GONE;
+    return fn_caller_check(task, roles, &caller) == NULL && caller == FN_CALLER_FINE;
+}
+
+int fn_time_left_ms(const api_task_t *task, int most)
+{
+    if (task->deadline_us == 0)
+        return most;
+    int64_t left_ms = (task->deadline_us - clock_mono_us()) / 1000;
+    return left_ms < 1 ? 1 : left_ms < most ? (int)left_ms : most;
 }
 
 str_t fn_error_text(api_task_t *task, const err_t *err)

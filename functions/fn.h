@@ -34,8 +34,15 @@ err_t *fn_end(db_session_t *session, err_t *err) MUST_CHECK;
 void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t param_count,
                     void (*fail)(api_task_t *task, int status, str_t message));
 
-/* Whether the caller holds one of `roles` (space separated); false on any trouble. */
+/* What the user behind a verified token is by now: gone (deleted, banned, session ended), without any of
+ * `roles` (space separated; NULL asks for none), or fine. */
+typedef enum { FN_CALLER_GONE, FN_CALLER_LACKS_ROLE, FN_CALLER_FINE } fn_caller_t;
+err_t *fn_caller_check(api_task_t *task, const char *roles, fn_caller_t *out) MUST_CHECK;
+/* Whether the caller is fine; false on any trouble. */
 bool fn_caller_has_role(api_task_t *task, const char *roles);
+
+/* Milliseconds that may be waited: `most`, or what is left of the function's time; never below one. */
+int fn_time_left_ms(const api_task_t *task, int most);
 
 /* What the caller is shown of a database error: never more than message and code. */
 str_t fn_error_text(api_task_t *task, const err_t *err);
@@ -56,8 +63,16 @@ size_t fn_utf16_units(str_t text);
 /* How a dual-auth request proved itself. */
 typedef enum { FN_PROOF_NONE, FN_PROOF_HMAC, FN_PROOF_JWT, FN_PROOF_SERVICE } fn_proof_t;
 /* Order of docs/functions.md "Executor signature": HMAC headers when present decide alone; then the service
- * role; then a signed-in user. */
-fn_proof_t fn_executor_proof(api_task_t *task);
+ * role; then a signed-in user. An error means that it could not be looked up. */
+err_t *fn_executor_proof(api_task_t *task, fn_proof_t *out) MUST_CHECK;
+/* Admits everybody with such a proof, users only with one of `roles`. False after having replied with `fail`:
+ * 401 with the text `unauthorized`, or 403. */
+bool fn_admit_executor(api_task_t *task, const char *roles, const char *unauthorized,
+                       void (*fail)(api_task_t *task, int status, str_t message), fn_proof_t *proof);
+#define FN_BAD_PROOF "Unauthorized: Invalid request signature or token"
+/* Replies that the caller could not be looked up: 503 when the database is away, else 500. */
+void fn_fail_lookup(api_task_t *task, const err_t *err,
+                    void (*fail)(api_task_t *task, int status, str_t message));
 /* The secret shared with the executor: the database's, else the configured one; the null string for none. */
 str_t fn_shared_secret(api_task_t *task);
 

@@ -13,6 +13,8 @@ typedef struct {
     const directory_person_t *person;
     str_t email, groups_json, role;
     const char *source, *method; /* as profiles and audit_logs spell them */
+    const char *failure;         /* what the person is told when the step at hand fails */
+    bool tells_why;              /* with the database's own message behind it */
 } entry_t;
 
 /* Most certain first: the same directory's name, an address, an address that older versions made up. */
@@ -121,6 +123,12 @@ static err_t *follow_address(entry_t *entry, auth_user_t *user)
     return err;
 }
 
+static void step(entry_t *entry, const char *failure, bool tells_why)
+{
+    entry->failure = failure;
+    entry->tells_why = tells_why;
+}
+
 static err_t *find_or_create(entry_t *entry, auth_user_t **user)
 {
     db_rows_t rows = {0};
@@ -133,9 +141,13 @@ static err_t *find_or_create(entry_t *entry, auth_user_t **user)
         err = disabled(scope->pool);
     if (err == NULL)
         err = sign_in_as_auth(scope);
-    if (err == NULL && rows.row_count > 0)
+    if (err == NULL && rows.row_count > 0) {
         err = sign_in_find_user(scope, db_value(&rows, 0, 0), user);
-    else if (err == NULL)
+        if (err == NULL && *user == NULL) { /* the schema's foreign key forbids such profiles */
+            step(entry, "Failed to sync user account", false);
+            return auth_error(scope->pool, 500, "unexpected_failure", "The profile has no user");
+        }
+    } else if (err == NULL)
         err = sign_in_find_email(scope, entry->email, user);
     if (err == NULL && *user == NULL)
         return sign_in_create_user(scope, entry->email, metadata(entry), user);
@@ -203,15 +215,20 @@ static err_t *enter_books(entry_t *entry, str_t user_id, int64_t expires_at)
 
 static err_t *enter(entry_t *entry, int64_t expires_at, auth_user_t **user, auth_session_t *session)
 {
+    step(entry, "Internal server error", false);
     err_t *err = auth_begin(entry->scope);
-    if (err == NULL)
+    if (err == NULL) {
+        step(entry, "Failed to provision user account", true);
         err = find_or_create(entry, user);
+    }
     if (err == NULL)
         err = enter_books(entry, (*user)->id, expires_at);
     if (err == NULL)
         err = auth_user_reload(entry->scope, user);
-    if (err == NULL)
+    if (err == NULL) {
+        step(entry, "Failed to create session", false);
         err = sign_in_open(entry->scope, *user, "password", session);
+    }
     return err != NULL ? err : auth_commit(entry->scope);
 }
 
@@ -240,15 +257,19 @@ static void reply_entered(const entry_t *entry, const auth_user_t *user, const a
     fn_reply(entry->task, 200, buf_str(&out));
 }
 
-static void fail(api_task_t *task, const err_t *err)
+static void fail(const entry_t *entry, const err_t *err)
 {
+    api_task_t *task = entry->task;
+    str_t what = str_from_c(entry->failure);
     bool is_taken = str_eq(err->code, STR("email_exists")) || str_eq(err->code, STR("23505"));
     if (err->status == 403)
         fn_fail_success(task, 403, err->message);
     else if (is_taken)
         fn_fail_success(task, 500, STR("User account conflict - please contact administrator"));
     else
-        fn_fail_success(task, 500, STR("Internal server error"));
+        fn_fail_success(
+            task, 500,
+            entry->tells_why ? pool_concat(task->pool, 3, what, STR(": "), fn_error_text(task, err)) : what);
 }
 
 bool idm_sign_in(api_task_t *task, const idm_settings_t *settings, const directory_person_t *person)
@@ -268,12 +289,13 @@ bool idm_sign_in(api_task_t *task, const idm_settings_t *settings, const directo
                      .method = person->is_ad ? "ad_trust" : "freeipa_ldap"};
     auth_scope_init(&scope, task->gateway, task->pool, task->client_addr,
                     api_task_header(task, "user-agent"));
+    scope.deadline_us = task->deadline_us;
     err_t *err = enter(&entry, expires_at, &user, &session);
     auth_rollback(&scope);
     if (err != NULL) {
         idm_audit_failure(task, person->uid, err->status == 403 ? "account disabled" : "account trouble");
         observe(LOG_WARN, "idm_sign_in_failed", F_STR("code", err->code), F_STR("message", err->message));
-        fail(task, err);
+        fail(&entry, err);
         return false;
     }
     reply_entered(&entry, user, &session, expires_at);

@@ -38,8 +38,8 @@ static err_t *use_ticket(api_task_t *task, const json_t *claims)
     db_session_t *session = NULL;
     db_rows_t rows = {0};
     str_t until = pool_printf(task->pool, "%lld", (long long)read_json_int(claims, "exp", 0));
-    err_t *err =
-        db_session_begin(task->gateway->internal_sessions, task->pool, &(db_session_who_t){0}, &session);
+    err_t *err = db_session_begin(task->gateway->internal_sessions, task->pool,
+                                  &(db_session_who_t){.deadline_us = task->deadline_us}, &session);
     if (err == NULL)
         err = db_session_query(session, STR("select basalt.ticket_use($1::uuid, to_timestamp($2::bigint))"),
                                DB_PARAMS(read_json_str(claims, "jti"), until), &rows);

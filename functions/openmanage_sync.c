@@ -167,11 +167,16 @@ static bool identify(api_task_t *task)
         task->identity = (identity_t){.sub = is_known ? db_value(&rows, 0, 0) : STR_NULL};
         return is_known;
     }
-    if (str_is_uuid(task->identity.sub))
+    fn_caller_t caller = FN_CALLER_GONE;
+    err_t *err = fn_caller_check(task, NULL, &caller);
+    if (err == NULL && caller == FN_CALLER_FINE)
         return true;
-    fn_fail(task, 401,
-            task->has_authorization ? STR("Invalid or expired token")
-                                    : STR("Missing authorization header or API token"));
+    if (err != NULL)
+        fn_fail_success(task, 500, fn_error_text(task, err));
+    else
+        fn_fail(task, 401,
+                task->has_authorization ? STR("Invalid or expired token")
+                                        : STR("Missing authorization header or API token"));
     return false;
 }
 

@@ -116,17 +116,18 @@ err_t *peer_exchange(peer_t *peer, const peer_call_t *call, fetch_response_t *re
         headers[header_count++] = (fetch_header_t){STR("Content-Type"), STR("application/json")};
     if (peer->token.len > 0)
         headers[header_count++] = (fetch_header_t){peer->token_header, peer->token};
-    fetch_request_t request = {.method = str_from_c(call->method),
-                               .url = pool_concat(pool, 2, peer->base_url, call->path),
-                               .headers = headers,
-                               .header_count = header_count,
-                               .body = call->body,
-                               .username = call->is_login ? peer->where.username : STR_NULL,
-                               .password = call->is_login ? peer->where.password : STR_NULL,
-                               .timeout_ms = peer->timeout_ms > 0 ? peer->timeout_ms : TIMEOUT_MS,
-                               .is_tls_unverified = !peer->where.is_verified,
-                               .ca_file = config_str(peer->task->gateway->config, "BASALT_CA_FILE"),
-                               .addr_policy = peer_policy(peer->task->gateway)};
+    fetch_request_t request = {
+        .method = str_from_c(call->method),
+        .url = pool_concat(pool, 2, peer->base_url, call->path),
+        .headers = headers,
+        .header_count = header_count,
+        .body = call->body,
+        .username = call->is_login ? peer->where.username : STR_NULL,
+        .password = call->is_login ? peer->where.password : STR_NULL,
+        .timeout_ms = fn_time_left_ms(peer->task, peer->timeout_ms > 0 ? peer->timeout_ms : TIMEOUT_MS),
+        .is_tls_unverified = !peer->where.is_verified,
+        .ca_file = config_str(peer->task->gateway->config, "BASALT_CA_FILE"),
+        .addr_policy = peer_policy(peer->task->gateway)};
     if (body != NULL)
         *body = NULL;
     err_t *err = fetch_perform(peer->fetch, pool, &request, response);

@@ -158,16 +158,9 @@ static notify_settings_t *settings_or_reply(api_task_t *task)
 void fn_send_notification(api_task_t *task)
 {
     json_t *body = NULL;
-    fn_proof_t proof = fn_executor_proof(task);
-    if (proof == FN_PROOF_NONE) {
-        fn_fail_success(task, 401, STR("Unauthorized: Invalid request signature or token"));
-        return;
-    }
-    if (proof == FN_PROOF_JWT && !fn_caller_has_role(task, "admin operator")) {
-        fn_fail_success(task, 403, STR("Insufficient permissions"));
-        return;
-    }
-    if (!fn_body(task, &body, fn_fail))
+    fn_proof_t proof = FN_PROOF_NONE;
+    if (!fn_admit_executor(task, "admin operator", FN_BAD_PROOF, fn_fail_success, &proof) ||
+        !fn_body(task, &body, fn_fail))
         return;
     notify_settings_t *settings = settings_or_reply(task);
     if (settings != NULL)

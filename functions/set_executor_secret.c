@@ -1,4 +1,5 @@
 #include "base/crypt.h"
+#include "base/observe.h"
 #include "base/rand.h"
 #include "functions/fn.h"
 
@@ -6,19 +7,32 @@
 
 typedef struct {
     bool has_key, is_configured;
-    str_t secret;
 } secret_state_t;
 
 static const char STATE_SQL[] =
     "select coalesce(bool_or(encryption_key is not null), false),"
-    "       coalesce(bool_or(executor_shared_secret_encrypted is not null), false),"
-    "       max(public.decrypt_password(executor_shared_secret_encrypted, encryption_key))"
+    "       coalesce(bool_or(executor_shared_secret_encrypted is not null), false)"
     "  from public.activity_settings";
 
-static const char STORE_SQL[] = "update public.activity_settings"
-                                "   set executor_shared_secret_encrypted ="
-                                "       public.encrypt_password($1, encryption_key)"
+static const char ENCRYPT_SQL[] = "select public.encrypt_password($1, encryption_key)"
+                                  "  from public.activity_settings where encryption_key is not null"
+                                  " order by created_at limit 1";
+
+static const char STORE_SQL[] = "update public.activity_settings set executor_shared_secret_encrypted = $1"
                                 " where encryption_key is not null";
+
+static const char DECRYPT_SQL[] =
+    "select public.decrypt_password(executor_shared_secret_encrypted, encryption_key)"
+    "  from public.activity_settings where executor_shared_secret_encrypted is not null"
+    " order by created_at limit 1";
+
+/* What the page says of it; the database's own words are for the log. */
+static err_t *failed(api_task_t *task, const char *what, const err_t *err)
+{
+    observe(LOG_WARN, "executor_secret_failed", F_CSTR("what", what), F_STR("code", err->code),
+            F_STR("message", err->message));
+    return err_make(task->pool, 500, ERR_FAMILY_DATABASE, "", "%s", what);
+}
 
 static err_t *read_state(db_session_t *session, secret_state_t *state)
 {
@@ -28,7 +42,6 @@ static err_t *read_state(db_session_t *session, secret_state_t *state)
         return err;
     state->has_key = str_eq(db_value(&rows, 0, 0), STR("t"));
     state->is_configured = str_eq(db_value(&rows, 0, 1), STR("t"));
-    state->secret = db_value(&rows, 0, 2);
     return NULL;
 }
 
@@ -52,6 +65,7 @@ static void reply_secret(api_task_t *task, str_t secret, bool is_new)
 static err_t *generate(api_task_t *task, db_session_t *session, const secret_state_t *state)
 {
     uint8_t bytes[SECRET_BYTES];
+    db_rows_t rows = {0};
     if (!state->has_key) {
         fn_fail(task, 400, STR("Encryption key not configured. Please set one in Security settings."));
         return NULL;
@@ -59,10 +73,13 @@ static err_t *generate(api_task_t *task, db_session_t *session, const secret_sta
     rand_bytes(bytes, sizeof(bytes));
     str_t secret = crypt_base64(task->pool, str_make((const char *)bytes, sizeof(bytes)));
     crypt_wipe(bytes, sizeof(bytes));
-    err_t *err = db_session_query(session, FN_SQL(STORE_SQL), DB_PARAMS(secret), NULL);
-    if (err == NULL)
-        err =
-            fn_audit(session, task->identity.sub, "executor_secret_generated", STR("{}"), task->client_addr);
+    err_t *err = db_session_query(session, FN_SQL(ENCRYPT_SQL), DB_PARAMS(secret), &rows);
+    if (err != NULL)
+        return failed(task, "Failed to encrypt secret", err);
+    err = db_session_query(session, FN_SQL(STORE_SQL), DB_PARAMS(db_value(&rows, 0, 0)), NULL);
+    if (err != NULL)
+        return failed(task, "Failed to save secret", err);
+    err = fn_audit(session, task->identity.sub, "executor_secret_generated", STR("{}"), task->client_addr);
     if (err == NULL)
         reply_secret(task, secret, true);
     return err;
@@ -70,15 +87,18 @@ static err_t *generate(api_task_t *task, db_session_t *session, const secret_sta
 
 static err_t *reveal(api_task_t *task, db_session_t *session, const secret_state_t *state)
 {
-    if (!state->is_configured)
-        fn_fail(task, 404, STR("No secret configured. Generate one first."));
-    else if (!state->has_key)
-        fn_fail(task, 400, STR("Encryption key not configured"));
-    else
-        reply_secret(task, state->secret, false);
-    return task->status == 200 ? fn_audit(session, task->identity.sub, "executor_secret_revealed", STR("{}"),
-                                          task->client_addr)
-                               : NULL;
+    db_rows_t rows = {0};
+    if (!state->is_configured || !state->has_key) {
+        fn_fail(task, state->is_configured ? 400 : 404,
+                state->is_configured ? STR("Encryption key not configured")
+                                     : STR("No secret configured. Generate one first."));
+        return NULL;
+    }
+    err_t *err = db_session_query(session, FN_SQL(DECRYPT_SQL), NULL, 0, &rows);
+    if (err != NULL)
+        return failed(task, "Failed to decrypt secret", err);
+    reply_secret(task, db_value(&rows, 0, 0), false);
+    return fn_audit(session, task->identity.sub, "executor_secret_revealed", STR("{}"), task->client_addr);
 }
 
 static err_t *act(api_task_t *task, db_session_t *session, str_t action)

@@ -137,7 +137,7 @@ static void list_files(api_task_t *task, const share_t *share, fetch_t *fetch, p
     fetch_request_t request = {.url = pool_concat(task->pool, 2, share->base_url, STR("/")),
                                .username = has_login ? share->username : STR_NULL,
                                .password = has_login ? share->password : STR_NULL,
-                               .timeout_ms = LISTING_MS,
+                               .timeout_ms = fn_time_left_ms(task, LISTING_MS),
                                .response_max = LISTING_MAX,
                                .ca_file = config_str(task->gateway->config, "BASALT_CA_FILE"),
                                .addr_policy = peer_policy(task->gateway)};
@@ -158,7 +158,7 @@ static void probe_share(api_task_t *task, const share_t *share, bool lists, prob
         .url = pool_printf(task->pool, "http://%.*s:%d/", STR_ARG(share->host), share->port),
         .is_connect_only = true,
         .connect_timeout_ms = PROBE_MS,
-        .timeout_ms = PROBE_MS,
+        .timeout_ms = fn_time_left_ms(task, PROBE_MS),
         .addr_policy = peer_policy(task->gateway)};
     err_t *err = fetch_perform(fetch, task->pool, &request, &response);
     probe->is_open = err == NULL;

@@ -209,27 +209,40 @@ static job_update_t job_update_of(api_task_t *task, const json_t *job)
     };
 }
 
+static bool is_ping(api_task_t *task)
+{
+    json_t *body = NULL;
+    if (memmem(task->body.base, task->body.len, "\"ping\"", 6) == NULL)
+        return false;
+    return read_json(task->pool, task->body, &(read_json_limits_t){0}, &body) == NULL &&
+           str_eq(read_json_str(body, "action"), STR("ping"));
+}
+
+/* Anybody may ask whether his signature is good. */
+static void ping(api_task_t *task)
+{
+    fn_proof_t proof = FN_PROOF_NONE;
+    err_t *err = fn_executor_proof(task, &proof);
+    if (err != NULL)
+        fn_fail_lookup(task, err, fn_fail_success);
+    else
+        answer_ping(task, proof);
+}
+
 void fn_update_job(api_task_t *task)
 {
     json_t *body = NULL;
-    fn_proof_t proof = fn_executor_proof(task);
-    if (proof == FN_PROOF_NONE &&
-        !(read_json(task->pool, task->body, &(read_json_limits_t){0}, &body) == NULL &&
-          str_eq(read_json_str(body, "action"), STR("ping")))) {
-        fn_fail_success(task, 401, STR("Unauthorized: Invalid request signature or token"));
+    fn_proof_t proof = FN_PROOF_NONE;
+    if (is_ping(task)) {
+        ping(task);
         return;
     }
-    if (!fn_body(task, &body, fn_fail_success))
+    if (!fn_admit_executor(task, "admin operator", FN_BAD_PROOF, fn_fail_success, &proof) ||
+        !fn_body(task, &body, fn_fail_success))
         return;
-    if (str_eq(read_json_str(body, "action"), STR("ping"))) {
-        answer_ping(task, proof);
-        return;
-    }
     const json_t *job = json_object_get(body, "job");
     job_update_t update = json_is_object(job) ? job_update_of(task, job) : (job_update_t){0};
-    if (proof == FN_PROOF_JWT && !fn_caller_has_role(task, "admin operator"))
-        fn_fail_success(task, 403, STR("Insufficient permissions"));
-    else if (json_is_object(job) && str_is_null(update.id))
+    if (json_is_object(job) && str_is_null(update.id))
         fn_fail_success(task, 400, STR("job_id (or id) is required"));
     else if (json_is_object(job) && !str_is_uuid(update.id))
         fn_fail_success(task, 500, STR("Job not found"));

@@ -170,16 +170,9 @@ static str_t uuid_or_null(const json_t *body, const char *key)
 void fn_vcenter_sync(api_task_t *task)
 {
     json_t *body = NULL;
-    fn_proof_t proof = fn_executor_proof(task);
-    if (proof == FN_PROOF_NONE) {
-        fn_fail_success(task, 401, STR("Unauthorized: Invalid request signature or token"));
-        return;
-    }
-    if (proof == FN_PROOF_JWT && !fn_caller_has_role(task, "admin operator")) {
-        fn_fail_success(task, 403, STR("Insufficient permissions"));
-        return;
-    }
-    if (!fn_body(task, &body, fn_fail_success))
+    fn_proof_t proof = FN_PROOF_NONE;
+    if (!fn_admit_executor(task, "admin operator", FN_BAD_PROOF, fn_fail_success, &proof) ||
+        !fn_body(task, &body, fn_fail_success))
         return;
     const json_t *hosts = json_object_get(body, "hosts");
     bool is_absent = hosts == NULL || json_is_null(hosts) || json_is_false(hosts);

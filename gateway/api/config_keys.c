@@ -161,6 +161,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_UI_DIR", CONFIG_STRING, NULL, false, false, "Directory of a built UI to serve at /"},
     {"BASALT_EXECUTOR_URL", CONFIG_STRING, "http://127.0.0.1:8081", false, true, "Executor's own HTTP API, proxied under /executor/v1/"},
     {"BASALT_EXECUTOR_SHARED_SECRET EXECUTOR_SHARED_SECRET", CONFIG_STRING, NULL, true, true, "Secret of the executor's signatures"},
+    {"BASALT_FUNCTION_TIMEOUT_MAX", CONFIG_DURATION_MS, "0", false, true, "Most that any function may take, below the limits of docs/functions.md; 0: those alone"},
     {"BASALT_ALLOW_LOCAL_TARGETS", CONFIG_BOOL, "false", false, true, "Webhooks, mail, directories, vCenters, devices and shares may lie on loopback and link-local addresses"},
     {"BASALT_CA_FILE", CONFIG_STRING, NULL, false, true, "PEM file of the authorities that webhooks and directory servers are checked against; unset: the system's"},
     /* Scheduler */

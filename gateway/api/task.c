@@ -1,6 +1,7 @@
 #include "api/task.h"
 
 #include "api/respond.h"
+#include "base/clock.h"
 #include "base/rand.h"
 
 typedef struct {
@@ -54,6 +55,7 @@ static task_run_t *task_create(api_context_t *ctx, const identity_t *identity)
     task->is_tls = http_is_tls(request);
     task->bearer = str_is_null(ctx->bearer) ? STR_NULL : pool_str(pool, ctx->bearer);
     task->has_authorization = ctx->has_authorization;
+    task->submitted_us = clock_mono_us();
     task->status = 200;
     task->content_type = STR("application/json");
     copy_headers(task, request);
@@ -147,6 +149,7 @@ bool api_task_submit_internal(gateway_t *gateway, str_t body, void (*run)(api_ta
         .identity = {.role = STR("service_role"),
                      .claims_json = STR("{\"role\":\"service_role\"}"),
                      .has_token = true},
+        .submitted_us = clock_mono_us(),
         .arg = row,
         .status = 200,
         .content_type = STR("application/json"),

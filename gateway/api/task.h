@@ -20,7 +20,9 @@ typedef struct {
     identity_t identity; /* when the route asked for it */
     str_t bearer;        /* Authorization: Bearer, else apikey */
     bool has_authorization;
-    void *arg; /* the handler's own (table row) */
+    int64_t submitted_us; /* clock_mono_us() */
+    int64_t deadline_us;  /* set by the handler that has one: what it is to hold to; 0: none */
+    void *arg;            /* the handler's own (table row) */
     /* The reply, filled by the handler: */
     int status;         /* default 200 */
     str_t content_type; /* default application/json */

@@ -38,7 +38,8 @@ err_t *auth_begin(auth_scope_t *scope)
                             .claims_json = STR_NULL,
                             .settings = SETTINGS,
                             .setting_count = sizeof(SETTINGS) / sizeof(SETTINGS[0]) / 2,
-                            .timeout_ms = STATEMENT_TIMEOUT_MS};
+                            .timeout_ms = STATEMENT_TIMEOUT_MS,
+                            .deadline_us = scope->deadline_us};
     return db_session_begin(scope->gateway->internal_sessions, scope->pool, &who, &scope->db);
 }
 

@@ -17,6 +17,7 @@ typedef struct {
     db_session_t *db;      /* the open transaction, or NULL */
     str_t client_addr;     /* a valid address or the null string */
     str_t user_agent;      /* may be null */
+    int64_t deadline_us;   /* of the transactions, as db/session.h has it; 0: none */
     const err_t *pg_error; /* what PostgreSQL said behind the last 500 of auth_db_error, or NULL */
 } auth_scope_t;
 

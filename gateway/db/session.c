@@ -3,6 +3,7 @@
 #include "db/session_set.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "db/connect.h"
 #include "db/ident.h"
 #include "db/pg_error.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STATEMENT_TIMEOUT_MS = 30000, ANSWER_GRACE_MS = 5000 };
+enum { STATEMENT_TIMEOUT_MS = 30000, ANSWER_GRACE_MS = 5000, DEADLINE_GRACE_MS = 1000 };
 
 struct db_session {
     db_sessions_t *set;
@@ -19,6 +20,30 @@ struct db_session {
     db_session_who_t who; /* copied into `pool`, to begin once more */
     size_t query_count;
 };
+
+/* --- the deadline --- */
+
+static bool is_late(const db_session_who_t *who)
+{
+    return who->deadline_us != 0 && clock_mono_us() >= who->deadline_us;
+}
+
+static err_t *late(pool_t *pool)
+{
+    return err_make(pool, 504, ERR_FAMILY_OVERLOAD, "", "There was not enough time to finish");
+}
+
+/* What the server is given: it ends a statement just after the deadline, so that whoever asks afterwards sees
+ * that it has passed. */
+static int timeout_of(const db_session_who_t *who)
+{
+    if (who->deadline_us == 0)
+        return who->timeout_ms > 0 ? who->timeout_ms : STATEMENT_TIMEOUT_MS;
+    int64_t left_ms = (who->deadline_us - clock_mono_us()) / 1000 + 2;
+    return who->timeout_ms > 0 && who->timeout_ms < left_ms ? who->timeout_ms
+           : left_ms > 1                                    ? (int)left_ms
+                                                            : 1;
+}
 
 /* --- the first round trip --- */
 
@@ -31,7 +56,6 @@ static db_session_who_t copy_who(pool_t *pool, const db_session_who_t *who)
 {
     db_session_who_t own = *who;
     own.role = copy(pool, who->role);
-    own.timeout_ms = who->timeout_ms > 0 ? who->timeout_ms : STATEMENT_TIMEOUT_MS;
     own.claims_json = str_is_null(who->claims_json) ? STR("{}") : pool_str(pool, who->claims_json);
     str_t *settings = POOL_ARRAY(pool, str_t, who->setting_count * 2 + 1);
     for (size_t i = 0; i < who->setting_count * 2; i++)
@@ -56,7 +80,7 @@ static bool send_cfg(PGconn *pg, pool_t *pool, const db_session_who_t *who)
     char timeout[16];
     buf_t sql;
     buf_init(&sql, pool, 512);
-    snprintf(timeout, sizeof(timeout), "%d", who->timeout_ms);
+    snprintf(timeout, sizeof(timeout), "%d", timeout_of(who));
     cfg_add(&sql, values, &count, "statement_timeout", timeout);
     cfg_add(&sql, values, &count, "role", str_is_null(who->role) ? "none" : who->role.base);
     cfg_add(&sql, values, &count, "request.jwt.claims", who->claims_json.base);
@@ -116,7 +140,8 @@ static err_t *read_begin(session_conn_t *conn, pool_t *pool, bool is_anonymous)
 
 static err_t *begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *who)
 {
-    conn->limit_ms = who->timeout_ms + ANSWER_GRACE_MS;
+    conn->limit_ms = timeout_of(who) + ANSWER_GRACE_MS;
+    conn->deadline_us = who->deadline_us != 0 ? who->deadline_us + DEADLINE_GRACE_MS * 1000 : 0;
     if (!send_begin(conn, pool, who)) {
         conn->is_broken = true;
         return pg_error_lost_connection(pool, str_from_c(PQerrorMessage(conn->pg)));
@@ -163,7 +188,7 @@ err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_
      * tried. */
     for (int attempt = 0; attempt < 64; attempt++) {
         session_conn_t *conn;
-        err = session_set_take(sessions, pool, &conn);
+        err = is_late(&own) ? late(pool) : session_set_take(sessions, pool, own.deadline_us, &conn);
         if (err != NULL)
             return err;
         err = begin(conn, pool, &own);
@@ -178,7 +203,7 @@ err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_
         end_transaction(conn);
         session_set_give(sessions, conn);
         if (!is_stale_conn)
-            return err;
+            return is_late(&own) ? late(pool) : err;
     }
     return err;
 }
@@ -202,7 +227,8 @@ static err_t *simple(db_session_t *session, const char *sql, const char *wanted_
 
 err_t *db_session_commit(db_session_t *session)
 {
-    err_t *err = simple(session, "COMMIT", "COMMIT");
+    bool must_stop = session->conn != NULL && is_late(&session->who);
+    err_t *err = must_stop ? late(session->pool) : simple(session, "COMMIT", "COMMIT");
     db_session_rollback(session); /* gives the connection back */
     return err;
 }
@@ -334,6 +360,8 @@ err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, s
 {
     if (session->conn == NULL)
         return err_bug(session->pool, "the session has ended");
+    if (is_late(&session->who))
+        return late(session->pool);
     const char **values = POOL_ARRAY(session->pool, const char *, param_count + 1);
     for (size_t i = 0; i < param_count; i++) {
         if (str_find_char(params[i], '\0', 0) != SIZE_MAX)
@@ -351,7 +379,8 @@ err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, s
         result = run(session, sql, values, (int)param_count);
     }
     session->query_count++;
-    return take_result(session, result, out);
+    err_t *err = take_result(session, result, out);
+    return err != NULL && is_late(&session->who) ? late(session->pool) : err;
 }
 
 str_t db_value_named(const db_rows_t *rows, size_t row, const char *column)

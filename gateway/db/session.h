@@ -21,13 +21,15 @@ typedef struct {
     str_t claims_json;     /* request.jwt.claims; null string: '{}' */
     const str_t *settings; /* further name, value pairs */
     size_t setting_count;  /* pairs */
-    int timeout_ms;        /* statement_timeout; 0: 30,000 */
+    int timeout_ms;        /* statement_timeout; 0: 30,000, or what is left until the deadline */
+    int64_t deadline_us;   /* clock_mono_us() after which nothing is begun, asked or committed; 0: none */
     bool is_anonymous;     /* no identity was proven: 42501 is 401 */
 } db_session_who_t;
 
 /* Takes a connection (waiting in turn, acquire_timeout_ms at most) and begins a transaction, in one round
- * trip on a connection that is open. Errors as db_tx_submit. Results and errors live in `pool`; a session
- * still open when `pool` is destroyed is rolled back. One session belongs to one thread at a time. */
+ * trip on a connection that is open. Errors as db_tx_submit; beyond the deadline 504 without a code. Results
+ * and errors live in `pool`; a session still open when `pool` is destroyed is rolled back. One session
+ * belongs to one thread at a time. */
 err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who,
                         db_session_t **out) MUST_CHECK;
 

@@ -105,7 +105,7 @@ static void remove_waiter(db_sessions_t *set, waiter_t *waiter)
 }
 
 /* Waits in turn for a slot. The lock is held. False: not in time. */
-static bool wait_for_slot(db_sessions_t *set)
+static bool wait_for_slot(db_sessions_t *set, int64_t deadline_us)
 {
     if (set->first_waiter == NULL && set->in_use < set->size_max) {
         set->in_use++;
@@ -123,6 +123,8 @@ static bool wait_for_slot(db_sessions_t *set)
         set->first_waiter = &waiter;
     set->last_waiter = &waiter;
     int64_t end_us = clock_mono_us() + set->acquire_timeout_ms * 1000LL;
+    if (deadline_us != 0 && deadline_us < end_us)
+        end_us = deadline_us;
     struct timespec end = {.tv_sec = end_us / 1000000, .tv_nsec = end_us % 1000000 * 1000};
     while (!waiter.is_called && pthread_cond_timedwait(&waiter.turn, &set->lock, &end) != ETIMEDOUT)
         continue;
@@ -165,10 +167,10 @@ static err_t *open_conn(pool_t *pool, const char *conninfo, session_conn_t **out
     return NULL;
 }
 
-err_t *session_set_take(db_sessions_t *set, pool_t *pool, session_conn_t **out)
+err_t *session_set_take(db_sessions_t *set, pool_t *pool, int64_t deadline_us, session_conn_t **out)
 {
     pthread_mutex_lock(&set->lock);
-    if (!wait_for_slot(set)) {
+    if (!wait_for_slot(set, deadline_us)) {
         pthread_mutex_unlock(&set->lock);
         return pg_error_acquire_timeout(pool);
     }
@@ -213,12 +215,14 @@ void session_set_give(db_sessions_t *set, session_conn_t *conn)
 
 bool session_conn_await(session_conn_t *conn)
 {
-    int64_t end_us = clock_mono_us() + conn->limit_ms * 1000LL;
+    int64_t from_us = clock_mono_us(), end_us = from_us + conn->limit_ms * 1000LL;
+    if (conn->deadline_us != 0 && conn->deadline_us < end_us)
+        end_us = conn->deadline_us;
     while (PQisBusy(conn->pg)) {
         int64_t left_us = end_us - clock_mono_us();
         struct pollfd wait = {.fd = PQsocket(conn->pg), .events = POLLIN};
         if (left_us <= 0) {
-            observe(LOG_WARN, "db_session_no_answer", F_INT("waited_ms", conn->limit_ms));
+            observe(LOG_WARN, "db_session_no_answer", F_INT("waited_ms", (clock_mono_us() - from_us) / 1000));
             conn->is_broken = true;
             return false;
         }

@@ -18,14 +18,17 @@ typedef struct session_conn {
     bool is_broken;       /* not to be used again */
     bool is_fresh;        /* opened for this very borrower */
     int limit_ms;         /* of waiting for an answer: statement_timeout and some grace */
+    int64_t deadline_us;  /* no answer is awaited beyond it; 0: none */
 } session_conn_t;
 
-/* An idle connection, or a new one. Errors: PGRST003 in time, PGRST000 none can be opened. */
-err_t *session_set_take(db_sessions_t *set, pool_t *pool, session_conn_t **out) MUST_CHECK;
+/* An idle connection, or a new one. Waits until `deadline_us` (0: none) at most. Errors: PGRST003 none in
+ * time, PGRST000 none can be opened. */
+err_t *session_set_take(db_sessions_t *set, pool_t *pool, int64_t deadline_us,
+                        session_conn_t **out) MUST_CHECK;
 /* Gives it back; a broken one is closed and makes room. */
 void session_set_give(db_sessions_t *set, session_conn_t *conn);
 
-/* Waits until the next result can be had without blocking. False: no answer within limit_ms, and the
+/* Waits until the next result can be had without blocking. False: no answer within the limits, and the
  * connection is broken: its server or the network is gone, since statements are ended by the server earlier.
  */
 bool session_conn_await(session_conn_t *conn);

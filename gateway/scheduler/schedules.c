@@ -122,7 +122,7 @@ static void start_function(sched_t *sched, size_t index)
     if (run == NULL)
         abort();
     *run = (function_run_t){sched, index};
-    if (entry != NULL && api_task_submit_internal(sched->gateway, str_from_c(schedule->body), entry->run,
+    if (entry != NULL && api_task_submit_internal(sched->gateway, str_from_c(schedule->body), fn_run,
                                                   (void *)(uintptr_t)entry, on_function_done, run))
         return;
     free(run);

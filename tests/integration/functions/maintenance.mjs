@@ -130,7 +130,7 @@ export async function a_recurring_run_that_is_over_is_skipped_and_approval_is_th
 export async function only_the_scheduler_and_operators_execute({ gateway, people }) {
   fleet();
   equal((await call(gateway, 'execute-maintenance-windows', { body: {} })).status, 401, 'nobody');
-  equal((await call(gateway, 'execute-maintenance-windows', { token: people.viewer.token, body: {} })).status, 401, 'viewer');
+  equal((await call(gateway, 'execute-maintenance-windows', { token: people.viewer.token, body: {} })).status, 403, 'viewer');
   equal((await call(gateway, 'execute-maintenance-windows', { token: people.operator.token, body: {} })).status, 200, 'operator');
 }
 
