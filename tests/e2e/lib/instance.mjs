@@ -2,6 +2,8 @@
 import { createClient as create278 } from "supabase-js-2.78";
 import { createClient as createCurrent } from "supabase-js-current";
 
+export { until } from "./until.mjs";
+
 const required = (name) => {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: run tests/e2e/run`);
@@ -42,14 +44,4 @@ export async function must(query) {
   const { data, error } = await query;
   if (error) throw new Error(`${error.code ?? ""} ${error.message} ${error.details ?? ""}`);
   return data;
-}
-
-export async function until(what, seconds, check) {
-  const deadline = Date.now() + seconds * 1000;
-  for (;;) {
-    const value = await check();
-    if (value) return value;
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { until } from "./instance.mjs";
+import { until } from "./until.mjs";
 
 const script = fileURLToPath(new URL("../../simulators/idrac.py", import.meta.url));
 
