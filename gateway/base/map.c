@@ -21,45 +21,47 @@ struct map {
 
 #define ROTATE(x, bits) (((x) << (bits)) | ((x) >> (64 - (bits))))
 
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = ROTATE(v[1], 13) ^ v[0];
-    v[3] = ROTATE(v[3], 16) ^ v[2];
-    v[0] = ROTATE(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = ROTATE(v[1], 17) ^ v[2];
-    v[3] = ROTATE(v[3], 21) ^ v[0];
-    v[2] = ROTATE(v[2], 32);
-}
+/* The state in four names, so that it stays in registers. */
+#define SIP_ROUND(v0, v1, v2, v3)                                                                            \
+    do {                                                                                                     \
+        v0 += v1;                                                                                            \
+        v2 += v3;                                                                                            \
+        v1 = ROTATE(v1, 13) ^ v0;                                                                            \
+        v3 = ROTATE(v3, 16) ^ v2;                                                                            \
+        v0 = ROTATE(v0, 32);                                                                                 \
+        v2 += v1;                                                                                            \
+        v0 += v3;                                                                                            \
+        v1 = ROTATE(v1, 17) ^ v2;                                                                            \
+        v3 = ROTATE(v3, 21) ^ v0;                                                                            \
+        v2 = ROTATE(v2, 32);                                                                                 \
+    } while (0)
 
 /* SipHash-1-3 (Aumasson and Bernstein): peers choose keys, so the hash must not be predictable. */
 static uint64_t hash_key(const map_t *map, str_t key)
 {
-    uint64_t v[4] = {map->seed[0] ^ UINT64_C(0x736f6d6570736575), map->seed[1] ^ UINT64_C(0x646f72616e646f6d),
-                     map->seed[0] ^ UINT64_C(0x6c7967656e657261),
-                     map->seed[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t v0 = map->seed[0] ^ UINT64_C(0x736f6d6570736575);
+    uint64_t v1 = map->seed[1] ^ UINT64_C(0x646f72616e646f6d);
+    uint64_t v2 = map->seed[0] ^ UINT64_C(0x6c7967656e657261);
+    uint64_t v3 = map->seed[1] ^ UINT64_C(0x7465646279746573);
+    uint64_t word;
     size_t at = 0;
-    for (;;) {
-        size_t left = key.len - at;
-        uint64_t word = 0;
-        if (left != 0)
-            memcpy(&word, key.base + at, left < 8 ? left : 8);
-        if (left < 8)
-            word |= (uint64_t)key.len << 56;
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
-        if (left < 8)
-            break;
-        at += 8;
+    for (; at + sizeof(word) <= key.len; at += sizeof(word)) {
+        memcpy(&word, key.base + at, sizeof(word));
+        v3 ^= word;
+        SIP_ROUND(v0, v1, v2, v3);
+        v0 ^= word;
     }
-    v[2] ^= 0xff;
+    word = 0;
+    if (at < key.len)
+        memcpy(&word, key.base + at, key.len - at);
+    word |= (uint64_t)key.len << 56;
+    v3 ^= word;
+    SIP_ROUND(v0, v1, v2, v3);
+    v0 ^= word;
+    v2 ^= 0xff;
     for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        SIP_ROUND(v0, v1, v2, v3);
+    return v0 ^ v1 ^ v2 ^ v3;
 }
 
 static slot_t *alloc_slots(pool_t *pool, size_t count)

@@ -1,5 +1,6 @@
 /* rest_parse: what does this HTTP request ask for? Syntax only. */
 #include "rest/errors.h"
+#include "rest/grammar.h"
 #include "rest/media.h"
 #include "rest/parse.h"
 
@@ -61,11 +62,12 @@ static str_t join_names(pool_t *pool, const str_t *names, uint32_t count)
     return buf_str(&out);
 }
 
-static err_t *find_schema(const rest_settings_t *settings, api_context_t *ctx, rest_request_t *out)
+static err_t *find_schema(const rest_settings_t *settings, pool_t *pool, const rest_input_t *in,
+                          rest_request_t *out)
 {
     bool is_write = str_eq(out->method, STR("POST")) || str_eq(out->method, STR("PATCH")) ||
                     str_eq(out->method, STR("PUT")) || str_eq(out->method, STR("DELETE"));
-    str_t wanted = http_header(ctx->request, is_write ? "content-profile" : "accept-profile");
+    str_t wanted = is_write ? in->content_profile : in->accept_profile;
     if (str_is_null(wanted)) {
         out->schema = settings->schemas[0];
         out->is_schema_negotiated = settings->schema_count > 1;
@@ -78,8 +80,8 @@ static err_t *find_schema(const rest_settings_t *settings, api_context_t *ctx, r
             return NULL;
         }
     }
-    str_t all = join_names(ctx->pool, settings->schemas, settings->schema_count);
-    return err_hint(ctx->pool, rest_error(ctx->pool, REST_ERR_SCHEMA, wanted),
+    str_t all = join_names(pool, settings->schemas, settings->schema_count);
+    return err_hint(pool, rest_error(pool, REST_ERR_SCHEMA, wanted),
                     "Only the following schemas are exposed: %.*s", STR_ARG(all));
 }
 
@@ -117,28 +119,56 @@ static err_t *find_action(pool_t *pool, resource_t resource, rest_request_t *out
                       out->method);
 }
 
-err_t *rest_parse(const rest_settings_t *settings, api_context_t *ctx, rest_request_t *out)
+/* ---- the whole ---- */
+
+void rest_input_read(const api_context_t *ctx, rest_input_t *out)
 {
-    http_request_t *http = ctx->request;
+    const http_request_t *http = ctx->request;
+    *out = (rest_input_t){
+        .method = http_method(http), .path = ctx->path, .query = http_query(http), .body = http_body(http)};
+    const struct {
+        str_t name;
+        str_t *value;
+    } wanted[] = {{STR("accept"), &out->accept},
+                  {STR("range"), &out->range},
+                  {STR("content-type"), &out->content_type},
+                  {STR("accept-profile"), &out->accept_profile},
+                  {STR("content-profile"), &out->content_profile}};
+    str_t *prefers = NULL, name, value;
+    uint32_t capacity = 0;
+    size_t cursor = 0;
+    while (http_next_header(http, &cursor, &name, &value)) {
+        if (str_eq(name, STR("prefer"))) {
+            prefers = rest_grow(ctx->pool, prefers, out->prefer_count, &capacity, sizeof(*prefers));
+            prefers[out->prefer_count++] = value;
+        }
+        for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
+            if (str_is_null(*wanted[i].value) && str_eq(name, wanted[i].name))
+                *wanted[i].value = value;
+    }
+    out->prefers = prefers;
+}
+
+err_t *rest_parse(const rest_settings_t *settings, pool_t *pool, const rest_input_t *in, rest_request_t *out)
+{
     resource_t resource = RESOURCE_RELATION;
     rest_query_range_t range;
     err_t *err;
-    *out = (rest_request_t){.method = http_method(http), .range = REST_RANGE_ALL};
-    rest_parse_preferences(settings, ctx->pool, http, &out->prefer);
-    if ((err = find_resource(settings, ctx->pool, ctx->path, &resource, &out->target)) != NULL ||
-        (err = find_schema(settings, ctx, out)) != NULL ||
-        (err = find_action(ctx->pool, resource, out)) != NULL ||
-        (err = rest_parse_query(settings, ctx->pool, http_query(http), out->action == REST_ACTION_CALL_READ,
-                                out, &range)) != NULL)
+    *out = (rest_request_t){.method = in->method, .range = REST_RANGE_ALL};
+    rest_parse_preferences(settings->is_tx_overridable, pool, in->prefers, in->prefer_count, &out->prefer);
+    if ((err = find_resource(settings, pool, in->path, &resource, &out->target)) != NULL ||
+        (err = find_schema(settings, pool, in, out)) != NULL ||
+        (err = find_action(pool, resource, out)) != NULL ||
+        (err = rest_parse_query(settings, pool, in->query, out->action == REST_ACTION_CALL_READ, out,
+                                &range)) != NULL)
         return err;
-    str_t range_header = str_eq(out->method, STR("GET")) ? http_header(http, "range") : STR_NULL;
-    if ((err = rest_parse_range(ctx->pool, &range, range_header, out)) != NULL)
+    str_t range_header = str_eq(out->method, STR("GET")) ? in->range : STR_NULL;
+    if ((err = rest_parse_range(pool, &range, range_header, out)) != NULL)
         return err;
-    str_t content_type = http_header(http, "content-type");
-    out->content_type = str_is_null(content_type) ? (rest_media_t){.kind = REST_MEDIA_JSON}
-                                                  : rest_media_parse(ctx->pool, content_type);
-    if ((err = rest_parse_payload(settings, ctx->pool, http_body(http), out)) != NULL)
+    out->content_type = str_is_null(in->content_type) ? (rest_media_t){.kind = REST_MEDIA_JSON}
+                                                      : rest_media_parse(pool, in->content_type);
+    if ((err = rest_parse_payload(settings, pool, in->body, out)) != NULL)
         return err;
-    out->accept = rest_media_accept(ctx->pool, http_header(http, "accept"), &out->accept_count);
+    out->accept = rest_media_accept(pool, in->accept, &out->accept_count);
     return NULL;
 }

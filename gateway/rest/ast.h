@@ -64,6 +64,7 @@ typedef struct rest_logic {
     /* leaf */
     rest_field_t field;
     filter_expr_t expr;
+    uint32_t operand; /* number of the operand (rest/operand.h) that `expr` compares with; 0: none */
     /* inner node */
     bool is_negated;
     bool is_or;
@@ -196,6 +197,12 @@ typedef struct {
 
 /* ---- the request ---- */
 
+/* Where an operand stands in a text. */
+typedef struct {
+    uint32_t operand;
+    size_t at, len;
+} rest_query_mark_t;
+
 typedef enum {
     REST_ACTION_READ,   /* GET, HEAD on a relation */
     REST_ACTION_CREATE, /* POST */
@@ -238,7 +245,8 @@ typedef struct {
     bool has_columns_param; /* ?columns= was given (and counts for this action) */
     const str_t *columns;   /* ?columns= or the payload's keys; sorted, unique */
     uint32_t column_count;
-    const rest_pair_t *params; /* rpc by GET: arguments, in order, repeated names kept */
+    const rest_pair_t *params;      /* rpc by GET: arguments, in order, repeated names kept */
+    const uint32_t *param_operands; /* beside params: number of the operand that is the value; 0: none */
     uint32_t param_count;
 
     rest_preferences_t prefer;
@@ -246,7 +254,10 @@ typedef struct {
     rest_media_t content_type;  /* application/json when absent */
     const rest_media_t *accept; /* best first; at least one */
     uint32_t accept_count;
-    str_t canonical_query; /* sorted and encoded anew, for Content-Location */
+    str_t canonical_query;          /* sorted and encoded anew, for Content-Location */
+    rest_query_mark_t *query_marks; /* the operands in canonical_query, in order */
+    uint32_t query_mark_count;
+    bool is_irregular; /* an operand was not read as one: the request shares its plan with no other */
 } rest_request_t;
 
 #endif

@@ -49,6 +49,7 @@ err_t *plan_openapi(planner_t *p, rest_plan_t *out)
     ident_append(&quoted, r->schema);
     str_t *param = POOL_NEW(p->pool, str_t);
     *param = buf_str(&quoted);
+    out->is_single_use = true;
     out->stmts[0] = (db_stmt_t){.sql = str_from_c(VISIBLE_SQL), .params = param, .param_count = 1};
     out->roles[0] = REST_STMT_OPENAPI;
     out->stmt_count = 1;

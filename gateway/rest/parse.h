@@ -21,11 +21,8 @@ err_t *rest_parse_range(pool_t *pool, const rest_query_range_t *query, str_t ran
                         rest_request_t *out) MUST_CHECK;
 
 /* All Prefer headers in order. Never fails: unknown ones are listed in `invalid`. */
-void rest_parse_preferences(const rest_settings_t *settings, pool_t *pool, const http_request_t *request,
+void rest_parse_preferences(bool is_tx_overridable, pool_t *pool, const str_t *values, size_t count,
                             rest_preferences_t *out);
-/* The same from header values (tests). */
-void rest_parse_preference_values(bool is_tx_overridable, pool_t *pool, const str_t *values, size_t count,
-                                  rest_preferences_t *out);
 
 /* Body, by content type and action. Errors: PGRST102. */
 err_t *rest_parse_payload(const rest_settings_t *settings, pool_t *pool, str_t body,
@@ -42,6 +39,9 @@ typedef enum {
 rest_body_t rest_check_json(pool_t *pool, str_t text, uint32_t depth_max, const str_t **keys,
                             uint32_t *key_count);
 
+/* The first character that is not blank is '{'. */
+bool rest_begins_object(str_t text);
+
 /* CSV with a header line to a JSON array of objects with string values ("NULL" is null). Null string:
  * malformed. */
 str_t rest_csv_to_json(pool_t *pool, str_t csv);
@@ -49,7 +49,12 @@ str_t rest_csv_to_json(pool_t *pool, str_t csv);
 /* a=1&b=2 with '+' as a space. */
 const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t *count);
 
+/* Cuts the next `name=value` off a query string: up to '&' or ';'. */
+str_t rest_next_pair(str_t *rest);
+
 /* Percent decoding that leaves malformed sequences as they are. */
 str_t rest_url_decode(pool_t *pool, str_t text, bool is_plus_space);
+/* Everything but letters, digits and "-_.~" is encoded. */
+void rest_url_encode(buf_t *out, str_t text);
 
 #endif

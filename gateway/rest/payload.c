@@ -10,7 +10,7 @@ static bool is_call(const rest_request_t *request)
     return request->action == REST_ACTION_CALL;
 }
 
-static bool begins_object(str_t text)
+bool rest_begins_object(str_t text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (strchr(" \t\r\n", text.base[i]) == NULL || text.base[i] == '\0')
@@ -130,7 +130,7 @@ err_t *rest_parse_payload(const rest_settings_t *settings, pool_t *pool, str_t b
     case REST_MEDIA_JSON:
         if (has_columns) {
             out->payload = (rest_payload_t){
-                .kind = REST_PAYLOAD_RAW_JSON, .text = body, .is_object = begins_object(body)};
+                .kind = REST_PAYLOAD_RAW_JSON, .text = body, .is_object = rest_begins_object(body)};
             out->columns = columns;
             out->column_count = column_count;
             return NULL;

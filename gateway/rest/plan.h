@@ -36,6 +36,7 @@ typedef struct plan_logic {
     plan_logic_kind_t kind;
     plan_field_t field; /* LEAF */
     const filter_expr_t *expr;
+    uint32_t operand;       /* as in rest_logic_t */
     bool is_negated, is_or; /* TREE; NULL_EMBED: is_negated = `not.is.null` */
     struct plan_logic *children;
     uint32_t child_count;

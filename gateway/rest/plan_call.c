@@ -150,9 +150,11 @@ static void body_argument(sql_t *sql, const call_t *c)
 {
     const schema_parameter_t *prm = &c->f->parameters[0];
     str_t text = c->p->request->payload.text;
-    if (str_eq(prm->type, STR("bytea")))
+    if (str_eq(prm->type, STR("bytea"))) {
         text = hex_bytes(sql->pool, text);
-    sql_param(sql, text, SQL_TYPE_UNKNOWN);
+        sql->is_single_use = true;
+    }
+    sql_bind(sql, text, SQL_TYPE_UNKNOWN, (rest_bind_t){.kind = REST_BIND_BODY});
     SQL_LIT(sql, "::");
     SQL_STR(sql, prm->type);
 }
@@ -166,15 +168,21 @@ static void text_argument(sql_t *sql, const call_t *c, const schema_parameter_t 
     const rest_pair_t *pairs = is_form ? r->payload.pairs : r->params;
     uint32_t count = is_form ? r->payload.pair_count : r->param_count, found = 0;
     str_t *values = POOL_ARRAY(sql->pool, str_t, count + 1);
-    for (uint32_t i = 0; i < count; i++)
-        if (str_eq(pairs[i].name, prm->name))
-            values[found++] = pairs[i].value;
+    rest_bind_t bind = {.kind = REST_BIND_FIXED};
+    for (uint32_t i = 0; i < count; i++) {
+        if (!str_eq(pairs[i].name, prm->name))
+            continue;
+        values[found++] = pairs[i].value;
+        bind.operand = is_form ? 0 : r->param_operands[i];
+        bind.kind = bind.operand != 0 ? REST_BIND_VALUE : REST_BIND_FIXED;
+    }
+    sql->is_single_use = sql->is_single_use || is_form || prm->is_variadic;
     if (prm->is_variadic)
         sql_param(sql, filter_array_literal(sql->pool, values, found), SQL_TYPE_TEXT_ARRAY);
     else if (found == 0)
         SQL_LIT(sql, "NULL");
     else
-        sql_param(sql, values[found - 1], SQL_TYPE_UNKNOWN);
+        sql_bind(sql, values[found - 1], SQL_TYPE_UNKNOWN, bind);
     SQL_LIT(sql, "::");
     SQL_STR(sql, prm->max_type);
 }

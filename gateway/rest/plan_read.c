@@ -42,6 +42,7 @@ void plan_logic(const planner_t *p, const schema_table_t *table, const rest_logi
     *out = (plan_logic_t){.kind = in->is_leaf ? PLAN_LOGIC_LEAF : PLAN_LOGIC_TREE};
     if (in->is_leaf) {
         out->expr = &in->expr;
+        out->operand = in->operand;
         out->field = plan_field(p, table, &in->field);
         const schema_column_t *column = out->field.column;
         if (column != NULL) {

@@ -80,25 +80,12 @@ static void finish(reader_t *reader, bool is_tx_overridable)
     out->invalid = reader->invalid;
 }
 
-void rest_parse_preference_values(bool is_tx_overridable, pool_t *pool, const str_t *values, size_t count,
-                                  rest_preferences_t *out)
+void rest_parse_preferences(bool is_tx_overridable, pool_t *pool, const str_t *values, size_t count,
+                            rest_preferences_t *out)
 {
     *out = (rest_preferences_t){0};
     reader_t reader = {.pool = pool, .out = out};
     for (size_t i = 0; i < count; i++)
         read_value(&reader, values[i]);
     finish(&reader, is_tx_overridable);
-}
-
-void rest_parse_preferences(const rest_settings_t *settings, pool_t *pool, const http_request_t *request,
-                            rest_preferences_t *out)
-{
-    *out = (rest_preferences_t){0};
-    reader_t reader = {.pool = pool, .out = out};
-    size_t cursor = 0;
-    str_t name, value;
-    while (http_next_header(request, &cursor, &name, &value))
-        if (str_eq(name, STR("prefer")))
-            read_value(&reader, value);
-    finish(&reader, settings->is_tx_overridable);
 }

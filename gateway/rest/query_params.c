@@ -1,5 +1,6 @@
 #include "rest/errors.h"
 #include "rest/grammar.h"
+#include "rest/operand.h"
 #include "rest/parse.h"
 
 #include <stdlib.h>
@@ -7,6 +8,8 @@
 typedef struct {
     str_t name, value; /* decoded; value null when there was no '=' */
     uint32_t position;
+    rest_operand_t operand;
+    uint32_t operand_number; /* from 1; 0: none */
 } param_t;
 
 typedef struct {
@@ -14,7 +17,7 @@ typedef struct {
     pool_t *pool;
     bool is_call_read;
     param_t *params;
-    uint32_t count;
+    uint32_t count, operand_count;
     rest_request_t *out;
 } query_t;
 
@@ -50,8 +53,7 @@ str_t rest_url_decode(pool_t *pool, str_t text, bool is_plus_space)
     return str_make(to, len);
 }
 
-/* Cuts at '&' or ';'. */
-static str_t next_pair(str_t *rest)
+str_t rest_next_pair(str_t *rest)
 {
     size_t n = 0;
     while (n < rest->len && rest->base[n] != '&' && rest->base[n] != ';')
@@ -66,7 +68,7 @@ const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t *count)
     rest_pair_t *pairs = NULL;
     uint32_t n = 0, capacity = 0;
     while (text.len > 0) {
-        str_t value = next_pair(&text);
+        str_t value = rest_next_pair(&text);
         str_t name = str_split(&value, '=');
         pairs = rest_grow(pool, pairs, n, &capacity, sizeof(*pairs));
         pairs[n++] =
@@ -80,13 +82,12 @@ const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t *count)
 /* PostgreSQL's own answer to text it cannot hold. */
 static err_t *check_text(pool_t *pool, str_t text)
 {
+    if (rest_text_is_sound(text))
+        return NULL;
     if (str_find_char(text, '\0', 0) != SIZE_MAX)
         return err_make(pool, 400, ERR_FAMILY_REQUEST, "22021",
                         "invalid byte sequence for encoding \"UTF8\": 0x00");
-    if (!str_is_utf8(text))
-        return err_make(pool, 400, ERR_FAMILY_REQUEST, "22021",
-                        "invalid byte sequence for encoding \"UTF8\"");
-    return NULL;
+    return err_make(pool, 400, ERR_FAMILY_REQUEST, "22021", "invalid byte sequence for encoding \"UTF8\"");
 }
 
 #define PARAMS_MAX 4096
@@ -95,18 +96,20 @@ static err_t *split_query(query_t *q, str_t query)
 {
     uint32_t capacity = 0;
     while (query.len > 0) {
-        str_t value = next_pair(&query);
-        str_t name = str_split(&value, '=');
+        str_t raw = rest_next_pair(&query);
+        str_t name = str_split(&raw, '=');
         if (q->count == PARAMS_MAX)
             return err_details(q->pool, rest_error(q->pool, REST_ERR_QUERY, STR("query string")),
                                "too many parameters");
         q->params = rest_grow(q->pool, q->params, q->count, &capacity, sizeof(*q->params));
         param_t *param = &q->params[q->count];
         *param = (param_t){.name = rest_url_decode(q->pool, name, true), .position = q->count};
-        if (!str_is_null(value)) {
-            param->value = rest_url_decode(q->pool, value, true);
-            if (param->value.base == NULL)
-                param->value = STR("");
+        if (!str_is_null(raw)) {
+            param->value = rest_url_decode(q->pool, raw, true);
+            param->operand =
+                rest_operand_find(name, raw, param->value, q->is_call_read, q->settings->list_max);
+            if (param->operand.kind != REST_OPERAND_NONE)
+                param->operand_number = ++q->operand_count;
         }
         q->count++;
         err_t *err = check_text(q->pool, param->name);
@@ -127,28 +130,45 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : x->position < y->position ? -1 : 1;
 }
 
-static void append_encoded(buf_t *out, str_t text)
+void rest_url_encode(buf_t *out, str_t text)
 {
     static const char HEX[] = "0123456789ABCDEF";
+    char *start = buf_reserve(out, text.len * 3), *to = start;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.base[i];
         bool is_plain = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z' && c < 0x80) ||
                         c == '-' || c == '_' || c == '.' || c == '~';
         if (is_plain) {
-            buf_append_char(out, (char)c);
+            *to++ = (char)c;
         } else {
-            buf_append_char(out, '%');
-            buf_append_char(out, HEX[c >> 4]);
-            buf_append_char(out, HEX[c & 15]);
+            *to++ = '%';
+            *to++ = HEX[c >> 4];
+            *to++ = HEX[c & 15];
         }
     }
+    out->len += (size_t)(to - start);
+}
+
+/* The parameter's value, with a note of where in the text its operand stands. */
+static void append_value(query_t *q, buf_t *out, const param_t *param)
+{
+    if (param->operand_number == 0) {
+        rest_url_encode(out, param->value);
+        return;
+    }
+    rest_url_encode(out, str_slice(param->value, 0, param->operand.at));
+    size_t at = out->len;
+    rest_url_encode(out, str_slice(param->value, param->operand.at, param->value.len));
+    q->out->query_marks[q->out->query_mark_count++] =
+        (rest_query_mark_t){.operand = param->operand_number, .at = at, .len = out->len - at};
 }
 
 /* Sorted by name; equal names become one with their values joined by commas. */
-static str_t canonical_form(const query_t *q)
+static str_t canonical_form(query_t *q)
 {
     if (q->count == 0)
         return STR("");
+    q->out->query_marks = POOL_ARRAY(q->pool, rest_query_mark_t, q->operand_count + 1);
     param_t *sorted = POOL_ARRAY(q->pool, param_t, q->count);
     memcpy(sorted, q->params, q->count * sizeof(*sorted));
     qsort(sorted, q->count, sizeof(*sorted), by_name);
@@ -160,46 +180,19 @@ static str_t canonical_form(const query_t *q)
         } else {
             if (i > 0)
                 buf_append_char(&out, '&');
-            append_encoded(&out, sorted[i].name);
+            rest_url_encode(&out, sorted[i].name);
             buf_append_char(&out, '=');
         }
-        append_encoded(&out, sorted[i].value);
+        append_value(q, &out, &sorted[i]);
     }
     return buf_str(&out);
 }
 
-/* ---- classes of parameters ---- */
-
-static str_t last_word(str_t name)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < name.len; i++)
-        if (name.base[i] == '.')
-            at = i + 1;
-    return str_slice(name, at, name.len);
-}
-
-static bool is_order(str_t word)
-{
-    return str_eq(word, STR("order"));
-}
-
-static bool is_logic(str_t word)
-{
-    return str_eq(word, STR("and")) || str_eq(word, STR("or"));
-}
-
-static bool is_range(str_t word)
-{
-    return str_eq(word, STR("limit")) || str_eq(word, STR("offset"));
-}
+/* ---- parameters ---- */
 
 static bool is_filter(const param_t *param)
 {
-    str_t word = last_word(param->name);
-    return !str_is_null(param->value) && !is_order(word) && !is_logic(word) && !is_range(word) &&
-           !str_eq(param->name, STR("select")) && !str_eq(param->name, STR("columns")) &&
-           !str_eq(param->name, STR("on_conflict"));
+    return !str_is_null(param->value) && rest_param_is_filter(param->name);
 }
 
 static const param_t *find_param(const query_t *q, str_t name)
@@ -231,7 +224,7 @@ static err_t *parse_orders(query_t *q)
     uint32_t count = 0, capacity = 0;
     for (uint32_t i = 0; i < q->count; i++) {
         const param_t *param = &q->params[i];
-        if (str_is_null(param->value) || !is_order(last_word(param->name)))
+        if (str_is_null(param->value) || !rest_param_is_order(param->name))
             continue;
         orders = rest_grow(q->pool, orders, count, &capacity, sizeof(*orders));
         rest_field_t field;
@@ -281,7 +274,7 @@ static err_t *parse_logic(query_t *q)
     uint32_t count = 0, capacity = 0;
     for (uint32_t i = 0; i < q->count; i++) {
         const param_t *param = &q->params[i];
-        if (str_is_null(param->value) || !is_logic(last_word(param->name)))
+        if (str_is_null(param->value) || !rest_param_is_logic(param->name))
             continue;
         trees = rest_grow(q->pool, trees, count, &capacity, sizeof(*trees));
         str_t op;
@@ -358,9 +351,20 @@ static err_t *parse_on_conflict(query_t *q)
 typedef struct {
     rest_condition_t *filters;
     rest_pair_t *params;
+    uint32_t *param_operands;
     str_t *names;
-    uint32_t filter_capacity, param_capacity, name_capacity;
+    uint32_t filter_capacity, param_capacity, operand_capacity, name_capacity;
 } filters_t;
+
+/* The operand is what the parser took as the value, no more and no less. */
+static bool is_operand_read(const param_t *param, const filter_expr_t *expr)
+{
+    if (param->operand.kind == REST_OPERAND_LIST)
+        return expr->op == FILTER_IN;
+    return param->operand.kind == REST_OPERAND_VALUE && filter_operator(expr->op)->kind != FILTER_KIND_LIST &&
+           expr->value.base == param->value.base + param->operand.at &&
+           expr->value.len == param->value.len - param->operand.at;
+}
 
 static err_t *add_filter(query_t *q, filters_t *lists, const param_t *param)
 {
@@ -379,6 +383,8 @@ static err_t *add_filter(query_t *q, filters_t *lists, const param_t *param)
         }
         lists->filters = rest_grow(q->pool, lists->filters, out->filter_count, &lists->filter_capacity,
                                    sizeof(*lists->filters));
+        condition.tree.operand = param->operand_number;
+        out->is_irregular |= param->operand_number != 0 && !is_operand_read(param, &condition.tree.expr);
         lists->filters[out->filter_count++] = condition;
         return NULL;
     }
@@ -386,6 +392,10 @@ static err_t *add_filter(query_t *q, filters_t *lists, const param_t *param)
         return scan_failure(q, &scan, "filter", param->value);
     lists->params =
         rest_grow(q->pool, lists->params, out->param_count, &lists->param_capacity, sizeof(*lists->params));
+    lists->param_operands = rest_grow(q->pool, lists->param_operands, out->param_count,
+                                      &lists->operand_capacity, sizeof(*lists->param_operands));
+    lists->param_operands[out->param_count] = param->operand_number;
+    out->is_irregular |= param->operand_number != 0 && param->operand.kind != REST_OPERAND_ARGUMENT;
     lists->params[out->param_count++] =
         (rest_pair_t){.name = condition.tree.field.name, .value = param->value};
     return NULL;
@@ -407,6 +417,7 @@ static err_t *parse_filters(query_t *q)
     }
     out->filters = lists.filters;
     out->params = lists.params;
+    out->param_operands = lists.param_operands;
     out->filter_names = lists.names;
     return NULL;
 }
@@ -444,10 +455,9 @@ static err_t *parse_ranges(query_t *q, rest_query_range_t *range)
     uint32_t count = 0, capacity = 0;
     for (uint32_t i = 0; i < q->count; i++) {
         const param_t *param = &q->params[i];
-        str_t word = last_word(param->name);
-        if (str_is_null(param->value) || !is_range(word))
+        if (str_is_null(param->value) || !rest_param_is_range(param->name))
             continue;
-        bool is_limit = str_eq(word, STR("limit"));
+        bool is_limit = str_ends_with(param->name, STR("limit"));
         int64_t number = 0;
         bool is_number = str_to_int64(str_trim(param->value), &number);
         rest_path_t path;

@@ -17,6 +17,7 @@
 struct rest {
     gateway_t *gateway;
     rest_settings_box_t *box; /* in force */
+    rest_plan_cache_t *plans;
     /* Bodies of ended requests, for the next ones: large ones would be mapped and cleared anew each time. */
     buf_t spares[SPARES_MAX];
     size_t spare_count, spare_bytes;
@@ -56,6 +57,7 @@ static void run_dispose(void *arg)
         db_tx_cancel(run->tx);
     run->rest->buffered -= run->buffered;
     give_back(run->rest, &run->result.body);
+    rest_cached_plan_release(run->cached);
     schema_unref(run->snapshot);
     rest_settings_unref(run->box);
 }
@@ -182,17 +184,45 @@ static err_t *take_snapshot(rest_run_t *run)
     return NULL;
 }
 
+/* The plan of a request that came before, with this one's values. */
+static bool take_plan(rest_run_t *run, const rest_plan_key_t *key)
+{
+    run->cached = rest_plan_cache_get(run->rest->plans, key);
+    if (run->cached == NULL)
+        return false;
+    rest_cached_plan_bind(run->cached, run->pool, key, &run->request, &run->plan);
+    return true;
+}
+
+static err_t *make_plan(rest_run_t *run, const rest_input_t *in, const rest_plan_key_t *key)
+{
+    err_t *err = rest_parse(run->settings, run->pool, in, &run->request);
+    if (err != NULL)
+        return err;
+    stage_ends(run, REST_STAGE_PARSE);
+    err = rest_plan(run->settings, run->pool, &run->request, run->snapshot, run->identity, &run->plan);
+    if (err == NULL)
+        rest_plan_cache_offer(run->rest->plans, key, &run->request, &run->plan);
+    return err;
+}
+
 static err_t *prepare(rest_run_t *run)
 {
+    rest_plan_cache_t *plans = run->rest->plans;
+    rest_input_t in;
+    rest_plan_key_t key;
     err_t *err = api_identity(run->ctx, &run->identity);
     if (err != NULL)
         return err;
     stage_ends(run, REST_STAGE_JWT);
-    if ((err = take_snapshot(run)) != NULL ||
-        (err = rest_parse(run->settings, run->ctx, &run->request)) != NULL)
+    if ((err = take_snapshot(run)) != NULL)
         return err;
-    stage_ends(run, REST_STAGE_PARSE);
-    err = rest_plan(run->settings, run->pool, &run->request, run->snapshot, run->identity, &run->plan);
+    rest_plan_cache_enter(plans, run->snapshot, run->box);
+    rest_input_read(run->ctx, &in);
+    rest_plan_key_read(run->settings, run->pool, &in,
+                       rest_plan_cache_is_by_role(plans) ? run->identity->role : STR_NULL, &key);
+    if (!take_plan(run, &key))
+        err = make_plan(run, &in, &key);
     stage_ends(run, REST_STAGE_PLAN);
     return err;
 }
@@ -225,11 +255,19 @@ static void handle(void *arg, api_context_t *ctx)
 
 /* ---- registration ---- */
 
+static void on_schema_changed(void *arg, str_t subject)
+{
+    rest_t *rest = arg;
+    (void)subject;
+    rest_plan_cache_flush(rest->plans);
+}
+
 static void on_config_reloaded(void *arg, str_t subject)
 {
     rest_t *rest = arg;
     (void)subject;
     rest_settings_box_t *old = rest->box;
+    rest_plan_cache_flush(rest->plans);
     rest->box = rest_settings_load(rest->gateway->config);
     rest_settings_unref(old);
 }
@@ -239,6 +277,7 @@ static void rest_dispose(void *arg)
     rest_t *rest = arg;
     for (size_t i = 0; i < rest->spare_count; i++)
         buf_dispose(&rest->spares[i]);
+    rest_plan_cache_destroy(rest->plans);
     rest_settings_unref(rest->box);
 }
 
@@ -247,7 +286,9 @@ void rest_register(gateway_t *gateway, pool_t *pool)
     rest_t *rest = POOL_NEW(pool, rest_t);
     rest->gateway = gateway;
     rest->box = rest_settings_load(gateway->config);
+    rest->plans = rest_plan_cache_create();
     pool_on_dispose(pool, rest_dispose, rest);
+    api_event_on(gateway, API_EVENT_SCHEMA_CHANGED, on_schema_changed, rest);
     api_event_on(gateway, API_EVENT_CONFIG_RELOADED, on_config_reloaded, rest);
     api_route_add(gateway, &(api_route_t){.prefix = "/rest/v1",
                                           .style = API_STYLE_REST,

@@ -2,6 +2,7 @@
 #ifndef REST_RUN_H
 #define REST_RUN_H
 
+#include "rest/plan_cache.h"
 #include "rest/render.h"
 #include "rest/settings.h"
 #include "schema/snapshot.h"
@@ -40,6 +41,7 @@ typedef struct {
     const identity_t *identity;
     rest_request_t request;
     rest_plan_t plan;
+    rest_cached_plan_t *cached; /* what both borrow from; NULL: they are the request's own */
     db_tx_spec_t spec;
     db_stmt_t stmts[REST_STMTS_MAX + 2];
     size_t stmt_count;

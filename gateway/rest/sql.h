@@ -13,14 +13,18 @@ typedef struct {
     buf_t text;
     str_t *params;
     uint32_t *types;
+    rest_bind_t *binds;
     size_t param_count, param_capacity;
-    int64_t max_rows; /* the limit of all reads that ask for none; < 0: none */
-    bool is_rare;     /* a text that will hardly come again: not worth preparing */
+    int64_t max_rows;   /* the limit of all reads that ask for none; < 0: none */
+    bool is_rare;       /* a text that will hardly come again: not worth preparing */
+    bool is_single_use; /* as in rest_plan_t */
 } sql_t;
 
 void sql_init(sql_t *sql, const planner_t *p);
-/* Appends "$n" and binds `value` to it. */
+/* Appends "$n" and binds `value` to it, which belongs to the request's structure. */
 void sql_param(sql_t *sql, str_t value, uint32_t type);
+/* The same with a value that other requests of this structure may have otherwise. */
+void sql_bind(sql_t *sql, str_t value, uint32_t type, rest_bind_t bind);
 /* The statement; `sql` must not be written to afterwards. */
 db_stmt_t sql_stmt(const sql_t *sql);
 #define SQL_LIT(sql, literal) buf_append_lit(&(sql)->text, literal)
@@ -51,6 +55,8 @@ void sql_logic(sql_t *sql, str_t qualifier, const plan_logic_t *logic);
 void sql_where(sql_t *sql, str_t qualifier, const plan_logic_t *items, uint32_t count);
 void sql_order(sql_t *sql, str_t qualifier, const plan_order_t *orders, uint32_t count);
 void sql_range(sql_t *sql, rest_range_t range);
+/* In patterns the star stands for the percent sign, which URLs make awkward. */
+str_t sql_pattern(pool_t *pool, str_t text);
 
 /* ---- sql_select.c ---- */
 /* ", " before all items but the first. */

@@ -3,6 +3,8 @@
 void plan_add_stmt(rest_plan_t *out, const sql_t *sql, rest_stmt_role_t role)
 {
     out->roles[out->stmt_count] = role;
+    out->binds[out->stmt_count] = sql->binds;
+    out->is_single_use = out->is_single_use || sql->is_single_use || sql->is_rare;
     out->stmts[out->stmt_count++] = sql_stmt(sql);
 }
 

@@ -6,22 +6,35 @@ void sql_init(sql_t *sql, const planner_t *p)
     buf_init(&sql->text, p->pool, 512);
 }
 
+static void grow_params(sql_t *sql)
+{
+    size_t capacity = sql->param_capacity == 0 ? 8 : sql->param_capacity * 2, count = sql->param_count;
+    str_t *params = POOL_ARRAY(sql->pool, str_t, capacity);
+    uint32_t *types = POOL_ARRAY(sql->pool, uint32_t, capacity);
+    rest_bind_t *binds = POOL_ARRAY(sql->pool, rest_bind_t, capacity);
+    if (count > 0) {
+        memcpy(params, sql->params, count * sizeof(*params));
+        memcpy(types, sql->types, count * sizeof(*types));
+        memcpy(binds, sql->binds, count * sizeof(*binds));
+    }
+    sql->params = params;
+    sql->types = types;
+    sql->binds = binds;
+    sql->param_capacity = capacity;
+}
+
 void sql_param(sql_t *sql, str_t value, uint32_t type)
 {
-    if (sql->param_count == sql->param_capacity) {
-        size_t capacity = sql->param_capacity == 0 ? 8 : sql->param_capacity * 2;
-        str_t *params = POOL_ARRAY(sql->pool, str_t, capacity);
-        uint32_t *types = POOL_ARRAY(sql->pool, uint32_t, capacity);
-        if (sql->param_count > 0) {
-            memcpy(params, sql->params, sql->param_count * sizeof(*params));
-            memcpy(types, sql->types, sql->param_count * sizeof(*types));
-        }
-        sql->params = params;
-        sql->types = types;
-        sql->param_capacity = capacity;
-    }
+    sql_bind(sql, value, type, (rest_bind_t){.kind = REST_BIND_FIXED});
+}
+
+void sql_bind(sql_t *sql, str_t value, uint32_t type, rest_bind_t bind)
+{
+    if (sql->param_count == sql->param_capacity)
+        grow_params(sql);
     sql->params[sql->param_count] = value;
-    sql->types[sql->param_count++] = type;
+    sql->types[sql->param_count] = type;
+    sql->binds[sql->param_count++] = bind;
     buf_append_char(&sql->text, '$');
     buf_append_int(&sql->text, (int64_t)sql->param_count);
 }
@@ -82,19 +95,24 @@ void sql_field(sql_t *sql, str_t qualifier, const plan_field_t *f)
 
 /* ---- operands ---- */
 
-static void value(sql_t *sql, const plan_field_t *f, str_t text)
+static void operand(sql_t *sql, const plan_logic_t *l, str_t text, rest_bind_kind_t kind)
 {
-    if (!str_is_null(f->transform)) {
-        SQL_STR(sql, f->transform);
+    rest_bind_t bind = {l->operand != 0 ? kind : REST_BIND_FIXED, l->operand};
+    sql_bind(sql, text, SQL_TYPE_UNKNOWN, bind);
+}
+
+static void value(sql_t *sql, const plan_logic_t *l)
+{
+    if (!str_is_null(l->field.transform)) {
+        SQL_STR(sql, l->field.transform);
         buf_append_char(&sql->text, '(');
     }
-    sql_param(sql, text, SQL_TYPE_UNKNOWN);
-    if (!str_is_null(f->transform))
+    operand(sql, l, l->expr->value, REST_BIND_VALUE);
+    if (!str_is_null(l->field.transform))
         buf_append_char(&sql->text, ')');
 }
 
-/* In patterns the star stands for the percent sign, which URLs make awkward. */
-static str_t pattern(pool_t *pool, str_t text)
+str_t sql_pattern(pool_t *pool, str_t text)
 {
     char *copy = pool_cstr(pool, text);
     for (size_t i = 0; i < text.len; i++)
@@ -109,9 +127,9 @@ static void quantified(sql_t *sql, const plan_logic_t *l)
     if (e->quant != FILTER_QUANT_NONE)
         SQL_STR(sql, e->quant == FILTER_QUANT_ANY ? STR("ANY(") : STR("ALL("));
     if (e->op == FILTER_LIKE || e->op == FILTER_ILIKE)
-        sql_param(sql, pattern(sql->pool, e->value), SQL_TYPE_UNKNOWN);
+        operand(sql, l, sql_pattern(sql->pool, e->value), REST_BIND_PATTERN);
     else
-        value(sql, &l->field, e->value);
+        value(sql, l);
     if (e->quant != FILTER_QUANT_NONE)
         buf_append_char(&sql->text, ')');
 }
@@ -124,25 +142,26 @@ static void list(sql_t *sql, const plan_logic_t *l)
     str_t array = is_empty ? STR("{}") : filter_array_literal(sql->pool, e->values, e->value_count);
     if (str_is_null(l->field.transform)) {
         buf_append_char(&sql->text, '(');
-        sql_param(sql, array, SQL_TYPE_UNKNOWN);
+        operand(sql, l, array, REST_BIND_LIST);
     } else {
         SQL_LIT(sql, "(SELECT ");
         SQL_STR(sql, l->field.transform);
         SQL_LIT(sql, "(unnest(");
-        sql_param(sql, array, SQL_TYPE_UNKNOWN);
+        operand(sql, l, array, REST_BIND_LIST);
         SQL_LIT(sql, "::text[]))");
     }
     buf_append_char(&sql->text, ')');
 }
 
-static void full_text(sql_t *sql, const filter_expr_t *e)
+static void full_text(sql_t *sql, const plan_logic_t *l)
 {
+    const filter_expr_t *e = l->expr;
     buf_append_char(&sql->text, '(');
     if (!str_is_null(e->language)) {
         sql_param(sql, e->language, SQL_TYPE_UNKNOWN);
         SQL_LIT(sql, ", ");
     }
-    sql_param(sql, e->value, SQL_TYPE_UNKNOWN);
+    operand(sql, l, e->value, REST_BIND_VALUE);
     buf_append_char(&sql->text, ')');
 }
 
@@ -161,10 +180,10 @@ static void leaf(sql_t *sql, str_t qualifier, const plan_logic_t *l)
         quantified(sql, l);
         break;
     case FILTER_KIND_SIMPLE:
-        value(sql, &l->field, l->expr->value);
+        value(sql, l);
         break;
     case FILTER_KIND_FTS:
-        full_text(sql, l->expr);
+        full_text(sql, l);
         break;
     case FILTER_KIND_LIST:
         list(sql, l);
@@ -173,7 +192,7 @@ static void leaf(sql_t *sql, str_t qualifier, const plan_logic_t *l)
         SQL_STR(sql, filter_is_sql(l->expr->is));
         break;
     case FILTER_KIND_DISTINCT:
-        sql_param(sql, l->expr->value, SQL_TYPE_UNKNOWN);
+        operand(sql, l, l->expr->value, REST_BIND_VALUE);
         break;
     }
 }

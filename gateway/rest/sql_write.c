@@ -1,5 +1,7 @@
 #include "rest/sql.h"
 
+static const rest_bind_t WHOLE_BODY = {REST_BIND_BODY, 0};
+
 static void column_list(sql_t *sql, const sql_body_t *body)
 {
     for (size_t i = 0; i < body->count; i++) {
@@ -38,16 +40,16 @@ static void defaults(sql_t *sql, const sql_body_t *body)
 static void payload(sql_t *sql, const sql_body_t *body)
 {
     if (!body->is_defaulting) {
-        sql_param(sql, body->text, SQL_TYPE_JSON);
+        sql_bind(sql, body->text, SQL_TYPE_JSON, WHOLE_BODY);
     } else if (body->is_object) {
         defaults(sql, body);
         SQL_LIT(sql, " || ");
-        sql_param(sql, body->text, SQL_TYPE_JSONB);
+        sql_bind(sql, body->text, SQL_TYPE_JSONB, WHOLE_BODY);
     } else {
         SQL_LIT(sql, "(SELECT jsonb_agg(");
         defaults(sql, body);
         SQL_LIT(sql, " || elem) FROM jsonb_array_elements(");
-        sql_param(sql, body->text, SQL_TYPE_JSONB);
+        sql_bind(sql, body->text, SQL_TYPE_JSONB, WHOLE_BODY);
         SQL_LIT(sql, ") AS elem)");
     }
 }
@@ -59,7 +61,7 @@ static void no_columns(sql_t *sql, const sql_body_t *body)
         return;
     }
     SQL_LIT(sql, "json_array_elements(");
-    sql_param(sql, body->text, SQL_TYPE_JSON);
+    sql_bind(sql, body->text, SQL_TYPE_JSON, WHOLE_BODY);
     SQL_LIT(sql, ") AS _");
 }
 

@@ -50,7 +50,18 @@ typedef struct {
     uint32_t filters_max, logic_depth_max, list_max, embed_depth_max, embeds_max, columns_max, json_depth_max;
 } rest_settings_t;
 
-err_t *rest_parse(const rest_settings_t *settings, api_context_t *ctx, rest_request_t *out) MUST_CHECK;
+/* What of an HTTP request the parser reads. Null strings: absent. */
+typedef struct {
+    str_t method, path, query, body; /* path behind the route's prefix, raw */
+    str_t accept, content_type, accept_profile, content_profile, range;
+    const str_t *prefers; /* all Prefer headers */
+    uint32_t prefer_count;
+} rest_input_t;
+
+void rest_input_read(const api_context_t *ctx, rest_input_t *out);
+
+err_t *rest_parse(const rest_settings_t *settings, pool_t *pool, const rest_input_t *in,
+                  rest_request_t *out) MUST_CHECK;
 
 /* ---- the plan ---- */
 
@@ -107,10 +118,27 @@ typedef enum {
 
 #define REST_STMTS_MAX 6 /* run adds at most two (response settings, constraints) */
 
+/* Where a parameter's value comes from, so that the statement can be used again for another request. */
+typedef enum {
+    REST_BIND_FIXED,   /* belongs to the plan */
+    REST_BIND_VALUE,   /* the operand (rest/operand.h) */
+    REST_BIND_PATTERN, /* the operand, '*' standing for '%' */
+    REST_BIND_LIST,    /* the operand, a list, as an array */
+    REST_BIND_BODY     /* the payload's text */
+} rest_bind_kind_t;
+
+typedef struct {
+    rest_bind_kind_t kind;
+    uint32_t operand;
+} rest_bind_t;
+
 typedef struct rest_plan {
     db_stmt_t stmts[REST_STMTS_MAX];
+    const rest_bind_t *binds[REST_STMTS_MAX]; /* by parameter */
     rest_stmt_role_t roles[REST_STMTS_MAX];
     uint32_t stmt_count;
+    bool is_single_use; /* values are part of a text, or made into a parameter in a way that rest_bind_t lacks
+                         */
 
     rest_format_t format;
     rest_shape_t shape;

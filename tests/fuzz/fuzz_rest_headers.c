@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (size > 0 && !str_is_null(rest)) {
         str_t line = str_split(&rest, '\n');
         rest_preferences_t prefer;
-        rest_parse_preference_values(true, pool, &line, 1, &prefer);
+        rest_parse_preferences(true, pool, &line, 1, &prefer);
         uint32_t count;
         const rest_media_t *accept = rest_media_accept(pool, line, &count);
         for (uint32_t i = 0; i < count; i++)

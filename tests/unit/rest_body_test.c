@@ -225,7 +225,7 @@ static void the_first_of_equal_preferences_counts(void **state)
         STR("return=representation , count=exact,tx=rollback, odd, max-affected=7"),
         STR("return=minimal,timezone=UTC,handling=strict,missing=default,resolution=ignore-duplicates,x=y")};
     rest_preferences_t prefer;
-    rest_parse_preference_values(true, pool, values, 2, &prefer);
+    rest_parse_preferences(true, pool, values, 2, &prefer);
     assert_int_equal(prefer.ret, REST_RETURN_FULL);
     assert_int_equal(prefer.count, REST_COUNT_EXACT);
     assert_int_equal(prefer.tx, REST_TX_ROLLBACK);
@@ -236,7 +236,7 @@ static void the_first_of_equal_preferences_counts(void **state)
     assert_int_equal(prefer.max_affected, 7);
     assert_str(prefer.timezone, "UTC", "timezone");
     assert_str(join(pool, prefer.invalid, prefer.invalid_count), "odd,x=y", "invalid");
-    rest_parse_preference_values(false, pool, values, 1, &prefer);
+    rest_parse_preferences(false, pool, values, 1, &prefer);
     assert_int_equal(prefer.tx, REST_TX_NONE);
     pool_destroy(pool);
 }

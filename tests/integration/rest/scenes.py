@@ -115,6 +115,37 @@ def misbehaving_functions_leak_nothing_to_other_callers():
     expect(wrong[:3], [])
 
 
+def requests_alike_get_answers_of_their_own():
+    callers = [Client(token("user-%d" % i)) for i in range(3)]
+    for n in range(1, 9):
+        i = n % 3
+        where = "id=in.(%d,%d)&name=like.item*&data->>n=neq.%d" % (n, n + 1, n + 5)
+        status, rows, headers = callers[i].ask("GET", "/items?select=id,parent:parent_id(id)&order=id&" + where)
+        wanted = [{"id": k, "parent": {"id": k // 2} if k > 1 else None} for k in (n, n + 1)]
+        expect((status, rows), (200, wanted), where)
+        expect("%28{}%2C{}%29".format(n, n + 1) in headers["Content-Location"], True, headers["Content-Location"])
+        for op, wanted in (("eq", [n]), ("neq", []), ("gte", [n])):
+            status, rows, _ = callers[i].ask("GET", "/items?select=id&id=eq.%d&id=%s.%d" % (n, op, n))
+            expect((status, [row["id"] for row in rows]), (200, wanted), op)
+        status, rows, _ = callers[i].ask("GET", "/notes?select=owner&body=neq.%d&limit=1" % n)
+        expect((status, rows), (200, [{"owner": "user-%d" % i}]))
+        expect(callers[i].ask("GET", "/rpc/joined?parts=%d&parts=b%d" % (n, n))[1], "%d+b%d" % (n, n))
+        expect(callers[i].ask("POST", "/rpc/same_name", {"b": n})[0], 404)
+        expect(callers[i].ask("GET", "/items?id=eq.x%d" % n)[0], 400)
+        body = [{"id": 900 + n, "name": "n%d" % n}, {"name": "m%d" % n, "id": 950 + n}]
+        status, rows, _ = callers[i].ask("POST", "/items?select=id,name", body, Prefer="return=representation, tx=rollback")
+        expect((status, rows), (201, body))
+        status, rows, _ = callers[i].ask("PATCH", "/items?select=name&id=eq.%d" % n, {"name": "new %d" % n},
+                                         Prefer="return=representation, tx=rollback")
+        expect((status, rows), (200, [{"name": "new %d" % n}]))
+    sql("alter table api.items add column late int default 7; notify pgrst")
+    try:
+        until(lambda: callers[0].ask("GET", "/items?id=eq.2")[1][0].get("late") == 7, 10, "the new column")
+    finally:
+        sql("alter table api.items drop column late; notify pgrst")
+    until(lambda: callers[0].ask("GET", "/items?id=eq.3")[0] == 200, 10, "the column is forgotten")
+
+
 def the_anonymous_caller_has_no_claims_of_others():
     Client(token("user-1")).ask("POST", "/rpc/leak_claims", {})
     for _ in range(20):

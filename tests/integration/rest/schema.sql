@@ -33,6 +33,7 @@ create function own_status() returns void language plpgsql as $$ begin raise sql
 create function own_two_lines() returns void language plpgsql as $$ begin raise sqlstate 'PT418' using message = E'a\r\nX-Evil: 1'; end $$;
 create function same_name(a int) returns int language sql as $$ select 1 $$;
 create function same_name(a text) returns int language sql as $$ select 2 $$;
+create function joined(variadic parts text[]) returns text language sql as $$ select array_to_string(parts, '+') $$;
 create function nap(seconds float8) returns void language sql volatile as $$ select pg_sleep(seconds) $$;
 create function write_row(n int) returns int language sql volatile as $$ insert into api.items (id, name) values (n, 'written') returning id $$;
 grant select, insert, update, delete on all tables in schema api to anon, member, other, hurried;
