@@ -2,8 +2,10 @@
 
 The statements are taken from the server's log while the gateway answers one request, so they are always the very ones.
 """
+import glob
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -88,23 +90,40 @@ def script(statements):
     return "\n".join(lines + ["\\endpipeline", ""]), variables
 
 
-def rate(database, statements, connections, seconds):
-    """Transactions per second with so many connections, each one transaction deep."""
+def arguments(directory, statements):
     text, variables = script(statements)
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+    with open(os.path.join(directory, "script"), "w") as file:
         file.write(text)
-        file.flush()
-        defined = [part for name, value in variables.items() for part in ("-D", "%s=%s" % (name, value))]
-        process = subprocess.Popen(["pgbench", "-n", "-M", "prepared", "-c%d" % connections, "-j1",
-                                    "-T%d" % max(seconds, 1), "-f", file.name, *defined, database.url],
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    return [part for name, value in variables.items() for part in ("-D", "%s=%s" % (name, value))]
+
+
+def give_way(database, process):
+    go_first(process.pid)
+    time.sleep(.2)
+    for backend in children_of(database.postmaster):
+        go_first(backend)
+
+
+def median_us(directory):
+    """Of the transactions in pgbench's logs."""
+    found = []
+    for path in glob.glob(os.path.join(directory, "log*")):
+        with open(path) as file:
+            found += [int(line.split()[2]) for line in file]
+    return statistics.median(found)
+
+
+def measure(database, statements, connections, seconds):
+    """Transactions per second and their median time with so many connections, each one transaction deep."""
+    with tempfile.TemporaryDirectory() as directory:
+        process = subprocess.Popen(
+            ["pgbench", "-n", "-M", "prepared", "-c%d" % connections, "-j1", "-T%d" % max(seconds, 1), "-f", "script",
+             "-l", "--log-prefix=log", *arguments(directory, statements), database.url], cwd=directory,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         if database.is_first:
-            go_first(process.pid)
-            time.sleep(.2)
-            for backend in children_of(database.postmaster):
-                go_first(backend)
+            give_way(database, process)
         out = process.communicate()[0]
-    found = re.search(r"tps = ([\d.]+)", out)
-    if process.returncode or not found or " 0 (" not in out:
-        sys.exit("pgbench: " + out)
-    return float(found.group(1))
+        found = re.search(r"tps = ([\d.]+)", out)
+        if process.returncode or not found or " 0 (" not in out:
+            sys.exit("pgbench: " + out)
+        return float(found.group(1)), median_us(directory)
