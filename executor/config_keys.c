@@ -10,6 +10,7 @@ const config_key_t EXECUTOR_CONFIG_KEYS[] = {
     {"API_SERVER_PORT", CONFIG_INT, "8081", false, false, "Port of the executor's own HTTP API"},
     {"API_SERVER_ENABLED", CONFIG_BOOL, "true", false, false, "Serve the executor's own HTTP API"},
     {"BASALT_EXECUTOR_ORIGINS", CONFIG_STRING, NULL, false, false, "Web origins, beside those of loopback, that may call the HTTP API; separated by commas"},
+    {"BASALT_EXECUTOR_SHARED_SECRET EXECUTOR_SHARED_SECRET", CONFIG_STRING, NULL, true, false, "Signs sign-in tickets unless the database holds a secret; the same as the gateway's"},
     {"IDRAC_DEFAULT_USER IDRAC_USER", CONFIG_STRING, NULL, false, false, "Account for servers without any other credentials"},
     {"IDRAC_DEFAULT_PASSWORD IDRAC_PASSWORD", CONFIG_STRING, NULL, true, false, "Its password"},
     {"ENCRYPTION_KEY", CONFIG_STRING, NULL, true, false, "Base64 master key of stored passwords; unset: activity_settings.encryption_key"},

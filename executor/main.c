@@ -26,6 +26,7 @@ typedef struct {
     executor_t executor;
     loop_t *loop;
     http_server_t *server;
+    status_api_t api;
     loop_watch_t *signals;
     int signal_fd;
 } process_t;
@@ -131,11 +132,13 @@ static err_t *start_api(process_t *process, pool_t *pool)
                                          .connections_per_addr = 0,
                                          .request_timeout_ms = 10000,
                                          .idle_timeout_ms = 30000,
-                                         .url_max = 4096};
+                                         .url_max = 4096,
+                                         .trusted_proxies = STR("127.0.0.0/8,::1")};
     if (!config_bool(process->executor.config, "API_SERVER_ENABLED"))
         return NULL;
     process->server = http_server_create(process->loop, &LIMITS);
-    return status_api_start(&process->executor, process->server, pool);
+    process->api = (status_api_t){&process->executor, idm_api_create(&process->executor, process->loop)};
+    return status_api_start(&process->api, process->server, pool);
 }
 
 /* New work stops at once; jobs get a while to come to a point from which another executor can go on. */
@@ -198,6 +201,7 @@ int main(int argc, char **argv)
     int status = run(&process);
     if (status != 0)
         _exit(status); /* a thread still waits for a device: its lease runs out, the job goes on elsewhere */
+    idm_api_destroy(process.api.idm);
     if (process.server != NULL)
         http_server_destroy(process.server);
     /* The loop stays: libh2o 2.2.5 cannot give all of it back. */

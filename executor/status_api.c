@@ -109,7 +109,8 @@ static bool check_origin(const executor_t *executor, http_request_t *request)
 
 static void handle(void *arg, http_request_t *request)
 {
-    executor_t *executor = arg;
+    status_api_t *api = arg;
+    executor_t *executor = api->executor;
     str_t path = http_path(request), method = http_method(request);
     pool_t *pool = http_pool(request);
     if (!check_origin(executor, request))
@@ -121,17 +122,20 @@ static void handle(void *arg, http_request_t *request)
                   STR("{\"status\":\"ok\",\"version\":\"" EXECUTOR_VERSION "\"}"));
     else if (str_eq(method, STR("GET")) && str_eq(path, STR("/api/status")))
         http_send(request, 200, STR("application/json"), build_status(executor, pool));
+    else if (str_eq(method, STR("POST")) && str_eq(path, STR("/api/idm-authenticate")))
+        idm_api_handle(api->idm, request);
     else
         send_error(request, 404, pool_concat(pool, 2, STR("Unknown endpoint: "), path));
 }
 
-err_t *status_api_start(executor_t *executor, http_server_t *server, pool_t *errors)
+err_t *status_api_start(status_api_t *api, http_server_t *server, pool_t *errors)
 {
+    const executor_t *executor = api->executor;
     uint16_t port = 0;
     http_listen_t listen = {.host = config_str(executor->config, "BASALT_EXECUTOR_LISTEN"),
                             .port = (uint16_t)config_int(executor->config, "API_SERVER_PORT"),
                             .handler = handle,
-                            .arg = executor};
+                            .arg = api};
     err_t *err = http_server_listen(server, errors, &listen, &port);
     if (err == NULL)
         observe(LOG_INFO, "listening", F_STR("address", listen.host), F_INT("port", port));

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { run, sql } from '../auth_endpoints/lib.mjs';
 
-export { run, sql, SERVICE, ANON, SECRET, Gateway, mailServer, claimsOf } from '../auth_endpoints/lib.mjs';
+export { run, sql, SERVICE, ANON, SECRET, Gateway, mailServer, claimsOf, freePort } from '../auth_endpoints/lib.mjs';
 
 // What must never be read in a log or a row.
 export const CANARIES = {

@@ -1,7 +1,8 @@
 // Runs the scenes of the files beside this one against three gateways on one database: two ordinary ones, and `strict`,
 // which may not call local targets and, without an internal login, leaves the queue of notices to the others.
-import { CANARIES, Gateway, mailServer, makePeople, run, SERVICE, ANON, webhook } from './lib.mjs';
+import { CANARIES, freePort, Gateway, mailServer, makePeople, run, SERVICE, ANON, webhook } from './lib.mjs';
 import { startDirectory } from './directory.mjs';
+import * as executor from './executor.mjs';
 import * as maintenance from './maintenance.mjs';
 import * as notifications from './notifications.mjs';
 import * as signins from './signins.mjs';
@@ -13,15 +14,17 @@ const env = {
   SUPABASE_ANON_KEY: ANON, BASALT_CA_FILE: `${process.env.BASALT_TEST_DIR}/peer.crt`, BASALT_LOG_LEVEL: 'debug',
   ASAN_OPTIONS: 'detect_leaks=1',
 };
+const executorUrl = `http://127.0.0.1:${await freePort()}`;
+env.BASALT_EXECUTOR_URL = executorUrl;
 const mails = await mailServer();
 const hook = await webhook();
 const gateway = await Gateway.start({ ...env, BASALT_ALLOW_LOCAL_TARGETS: 'true' });
 const second = await Gateway.start({ ...env, BASALT_ALLOW_LOCAL_TARGETS: 'true' });
 const directory = await startDirectory();
-const world = { gateway, second, mails, hook, directory, people: await makePeople(gateway) };
+const world = { gateway, second, mails, hook, directory, executorUrl, people: await makePeople(gateway) };
 world.strict = await Gateway.start({ ...env, BASALT_INTERNAL_DB_URI: '' });
 const gateways = [gateway, second, world.strict];
-const scenes = { ...notifications, ...maintenance, ...signins };
+const scenes = { ...notifications, ...maintenance, ...signins, ...executor };
 let passed = 0, failed = 0;
 
 function count(isGood, what, detail = '') {

@@ -84,7 +84,7 @@ export async function an_address_that_guesses_at_many_names_is_locked({ gateway 
   noLocks();
 }
 
-function idmSettings({ directory }, more = {}) {
+export function idmSettings({ directory }, more = {}) {
   const row = {
     auth_mode: 'idm_primary', server_host: 'localhost', ldaps_port: directory.port, server_port: directory.plainPort,
     base_dn: 'dc=example,dc=test', connection_timeout_seconds: 5, max_failed_attempts: 4, lockout_duration_minutes: 10,
