@@ -64,6 +64,7 @@ db_pool_options_t options_db_pool(const config_t *config, const char *name, cons
         .idle_timeout_ms = (int)config_int(config, "PGRST_DB_POOL_MAX_IDLETIME") * 1000,
         .lifetime_ms = (int)config_int(config, "PGRST_DB_POOL_MAX_LIFETIME") * 1000,
         .is_prepared = config_bool(config, "PGRST_DB_PREPARED_STATEMENTS"),
+        .needs_libpq = config_bool(config, "BASALT_DB_LIBPQ"),
     };
 }
 

@@ -36,6 +36,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"PGRST_DB_POOL_MAX_LIFETIME", CONFIG_INT, "1800", false, true, "Seconds before a connection is replaced"},
     {"PGRST_DB_POOL_AUTOMATIC_RECOVERY", CONFIG_BOOL, "true", false, false, "Reconnect after the database went away"},
     {"PGRST_DB_PREPARED_STATEMENTS", CONFIG_BOOL, "true", false, false, "Use prepared statements"},
+    {"BASALT_DB_LIBPQ", CONFIG_BOOL, "false", false, true, "Exchange all messages with the database through libpq, as is always done on encrypted connections"},
     /* REST */
     {"PGRST_DB_SCHEMAS PGRST_DB_SCHEMA", CONFIG_STRING, "public", false, true, "Exposed schemas, the first is the default"},
     {"PGRST_DB_EXTRA_SEARCH_PATH", CONFIG_STRING, "public", false, true, "Schemas added to the search path"},

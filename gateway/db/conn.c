@@ -96,7 +96,7 @@ static void on_connected(void *arg, PGconn *pg)
     conn_t *conn = arg;
     conn->connect = NULL;
     if (PQstatus(pg) == CONNECTION_OK)
-        conn->wire = wire_libpq_open(pg, &conn->pool->scratch);
+        conn->wire = wire_open(pg, &conn->pool->scratch, conn->pool->options.needs_libpq);
     if (conn->wire == NULL) {
         db_pool_on_open_failed(conn, PQerrorMessage(pg));
         PQfinish(pg);

@@ -18,6 +18,7 @@ typedef struct {
     int idle_timeout_ms;    /* close idle connections after; 0: never */
     int lifetime_ms;        /* close connections older than; 0: never */
     bool is_prepared;       /* PGRST_DB_PREPARED_STATEMENTS */
+    bool needs_libpq; /* BASALT_DB_LIBPQ; else our own reader of the protocol, where nothing is encrypted */
     /* False (requests): session state that functions may have left (settings, temporary tables, advisory
      * locks) is wiped before a connection on which a write or a call ran passes to another caller (role and
      * claims), or within a second when it is idle. True (internal pools, only our own SQL): never. */

@@ -28,7 +28,7 @@ void db_pool_set_options(db_pool_t *pool, const db_pool_options_t *options)
         now->share_limit_us = 500;
     if (now->queue_max == 0)
         now->queue_max = now->size_max > 250 ? 4 * now->size_max : 1000;
-    if (!str_eq(old.conninfo, now->conninfo))
+    if (!str_eq(old.conninfo, now->conninfo) || old.needs_libpq != now->needs_libpq)
         pool->generation++;
     db_pool_tidy_soon(pool); /* closes idle connections of the old kind */
     free((char *)old.name.base);

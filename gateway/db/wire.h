@@ -1,7 +1,8 @@
 /* One connection's protocol: what a segment sends and what comes back, without saying who speaks it.
  * Backends:
  *
- *   wire_libpq.c   libpq's pipeline mode; where the connection is encrypted, or asked for by name
+ *   wire_v3.c      our own, on the socket that libpq has opened
+ *   wire_libpq.c   libpq's pipeline mode: where the connection is encrypted, or asked for by name
  *
  * Nothing here blocks. Sending only gathers; wire_flush hands it to the socket. */
 #ifndef DB_WIRE_H
@@ -13,12 +14,14 @@
 
 #include <libpq-fe.h>
 
+#define WIRE_READ_BYTES (32 * 1024)
 #define WIRE_NO_COPY "COPY cannot be answered in a pipeline"
 
 /* Scratch memory that all connections of a pool use in turn. */
 typedef struct {
     buf_t text, values; /* of building */
     buf_t row;          /* of reading: must not be shared with building, handlers submit */
+    char *spare;        /* a buffer of WIRE_READ_BYTES that nobody reads into, or NULL */
 } wire_scratch_t;
 
 void wire_scratch_init(wire_scratch_t *scratch);
@@ -68,8 +71,14 @@ struct wire {
     bool is_bloated; /* keeps buffers as large as the largest message: better closed when idle */
 };
 
-/* Takes over a good connection. NULL: it could not be set up, `pg` stays the caller's and has the reason. */
+/* Takes over a good connection. NULL: it could not be set up, `pg` stays the caller's and has the reason.
+ * `needs_libpq`: whatever the connection is. */
+wire_t *wire_open(PGconn *pg, wire_scratch_t *scratch, bool needs_libpq);
 wire_t *wire_libpq_open(PGconn *pg, wire_scratch_t *scratch);
+wire_t *wire_v3_open(PGconn *pg, wire_scratch_t *scratch);
+/* On any socket, which stays the caller's when `pg` is NULL. */
+wire_t *wire_v3_create(int fd, PGconn *pg, wire_scratch_t *scratch);
+size_t wire_v3_memory(const wire_t *wire); /* bytes of the buffers that it holds at the moment */
 
 /* Sending, in the order of the statements. False: the connection is lost. */
 static inline bool wire_prepare(wire_t *wire, const char *name, const db_stmt_t *stmt)

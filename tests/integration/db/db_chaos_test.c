@@ -141,6 +141,7 @@ static void nobody_sees_another_and_nothing_acknowledged_is_lost(void **state)
 {
     (void)state;
     db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
                                  .conninfo = test_uri("authenticator"),
                                  .size_max = 8,
                                  .acquire_timeout_ms = 20000,

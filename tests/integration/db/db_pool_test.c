@@ -41,6 +41,7 @@ static void waiting_too_long_is_504_and_too_many_is_503(void **state)
 {
     (void)state;
     db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
                                  .conninfo = test_uri("authenticator"),
                                  .size_max = 1,
                                  .acquire_timeout_ms = 150,
@@ -77,6 +78,7 @@ static void a_database_that_was_never_there_is_503_at_once(void **state)
 {
     (void)state;
     db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
                                  .conninfo = STR("host=/nonexistent dbname=x"),
                                  .size_max = 2,
                                  .acquire_timeout_ms = 5000};
@@ -102,6 +104,7 @@ static void new_options_replace_the_connections(void **state)
 {
     (void)state;
     db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
                                  .conninfo = test_uri("authenticator"),
                                  .size_max = 2,
                                  .acquire_timeout_ms = 300,
@@ -134,7 +137,10 @@ static void new_options_replace_the_connections(void **state)
 static void a_wrong_password_or_login_is_503_with_its_reason(void **state)
 {
     (void)state;
-    db_pool_options_t options = {.name = STR("test"), .conninfo = test_uri("no_such_login"), .size_max = 2};
+    db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
+                                 .conninfo = test_uri("no_such_login"),
+                                 .size_max = 2};
     db_pool_t *pool = db_pool_create(test_loop(), &options);
     outcome_t outcome = test_query(pool, "anon", NULL, "select 1");
     assert_string_equal(outcome.code, "PGRST000");
@@ -439,6 +445,7 @@ static void a_handler_may_cancel_another_at_the_end_of_the_pool(void **state)
 {
     (void)state;
     db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
                                  .conninfo = test_uri("authenticator"),
                                  .size_max = 1,
                                  .is_prepared = true,
@@ -473,6 +480,7 @@ static void connections_are_closed_when_idle_or_old(void **state)
 {
     (void)state;
     db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
                                  .conninfo = test_uri("authenticator"),
                                  .size_max = 3,
                                  .idle_timeout_ms = 500,

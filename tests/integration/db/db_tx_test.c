@@ -337,7 +337,10 @@ static void prepared_statements_are_bounded(void **state)
 static void without_prepared_statements_none_is_left_in_the_server(void **state)
 {
     (void)state;
-    db_pool_options_t options = {.name = STR("test"), .conninfo = test_uri("authenticator"), .size_max = 1};
+    db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
+                                 .conninfo = test_uri("authenticator"),
+                                 .size_max = 1};
     db_pool_t *pool = db_pool_create(test_loop(), &options);
     for (int i = 0; i < 3; i++)
         assert_int_equal(test_query(pool, "service", NULL, "select count(*) from t.item").status, 0);
@@ -402,7 +405,10 @@ static void output_formats_are_pinned(void **state)
     char conninfo[600];
     snprintf(conninfo, sizeof(conninfo), "%s options='-c work_mem=7MB -c application_name=own'",
              test_uri("authenticator").base);
-    db_pool_options_t options = {.name = STR("test"), .conninfo = str_from_c(conninfo), .size_max = 1};
+    db_pool_options_t options = {.name = STR("test"),
+                                 .needs_libpq = test_needs_libpq(),
+                                 .conninfo = str_from_c(conninfo),
+                                 .size_max = 1};
     pool = db_pool_create(test_loop(), &options);
     outcome = test_query(pool, "anon", NULL, "select current_setting('work_mem')");
     assert_string_equal(outcome.last[0], "7MB");

@@ -136,6 +136,11 @@ void test_run_for(int ms)
     test_wait(&never, ms);
 }
 
+bool test_needs_libpq(void)
+{
+    return getenv("BASALT_TEST_DB_LIBPQ") != NULL;
+}
+
 db_pool_t *test_pool(size_t size, int acquire_timeout_ms)
 {
     db_pool_options_t options = {
@@ -144,6 +149,7 @@ db_pool_t *test_pool(size_t size, int acquire_timeout_ms)
         .size_max = size,
         .acquire_timeout_ms = acquire_timeout_ms,
         .is_prepared = true,
+        .needs_libpq = test_needs_libpq(),
     };
     return db_pool_create(test_loop(), &options);
 }

@@ -40,6 +40,9 @@ void test_setup_schema(void);
 bool test_wait(const bool *flag, int timeout_ms);
 void test_run_for(int ms);
 
+/* BASALT_TEST_DB_LIBPQ: the same tests of the same pools, with libpq behind them. */
+bool test_needs_libpq(void);
+
 /* A pool of the authenticator login. */
 db_pool_t *test_pool(size_t size, int acquire_timeout_ms);
 
