@@ -103,7 +103,7 @@ static void *alloc_large(pool_t *pool, size_t size)
 
 static void grow(pool_t *pool)
 {
-    size_t size = pool->block_size < BLOCK_MAX ? pool->block_size * 2 : BLOCK_MAX;
+    size_t size = pool->block_size < BLOCK_MAX ? pool->block_size * 2 : pool->block_size;
     block_t *block = block_alloc(size);
     block->next = pool->blocks;
     pool->blocks = block;

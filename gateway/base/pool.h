@@ -12,7 +12,8 @@ typedef struct pool pool_t;
 /* Never fails: running out of memory ends the process, as in libh2o. */
 pool_t *pool_create(void);
 
-/* The same with a first block of `first` bytes instead of 4 KiB, for what is small and many. */
+/* The same with a first block of `first` bytes instead of 4 KiB: for what is small and many, or, from 64 KiB
+ * on, large: all its blocks are as large then. */
 pool_t *pool_create_sized(size_t first);
 
 /* Runs the dispose callbacks, newest first, then frees all memory. NULL is allowed. */

@@ -3,10 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Large enough to be given back to the system, wherever it was allocated, as soon as it is freed. */
+#define BLOCK (512 * 1024)
+
 void *schema_list_push(pool_t *pool, schema_list_t *list, size_t item_size)
 {
     if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 4 : list->capacity * 2;
+        size_t capacity = list->capacity == 0 ? 1 : list->capacity * 2;
         void *items = pool_calloc(pool, capacity, item_size);
         if (list->count > 0)
             memcpy(items, list->items, list->count * item_size);
@@ -66,15 +69,16 @@ int schema_name_cmp(const schema_name_t *a, const schema_name_t *b)
 
 schema_build_t *schema_build_create(const str_t *schemas, size_t schema_count)
 {
-    pool_t *scratch = pool_create();
+    pool_t *scratch = pool_create_sized(BLOCK);
     schema_build_t *b = POOL_NEW(scratch, schema_build_t);
     b->scratch = scratch;
-    b->pool = pool_create();
+    b->pool = pool_create_sized(BLOCK);
     b->snapshot = POOL_NEW(b->pool, schema_snapshot_t);
     b->strings = map_create(scratch, 1024);
     b->table_by_oid = map_create(scratch, 256);
     b->routine_by_oid = map_create(scratch, 256);
     b->enums = map_create(scratch, 64);
+    b->types = map_create(scratch, 64);
     b->sights = map_create(b->pool, 8);
     str_t *copy = POOL_ARRAY(b->pool, str_t, schema_count + 1);
     for (size_t i = 0; i < schema_count; i++)
@@ -109,26 +113,63 @@ static void relation_row(schema_build_t *b, const str_t *v)
     LIST_PUSH(b->scratch, &b->tables, build_table_t)->table = t;
 }
 
+/* The columns of a relation come together: they are kept once, in their final place. */
+static void close_relation(schema_build_t *b)
+{
+    size_t count = b->open_columns.count;
+    if (count == 0)
+        return;
+    build_columns_t *own = LIST_PUSH(b->scratch, &b->columns, build_columns_t);
+    own->relation = b->open_relation;
+    own->count = count;
+    own->columns = POOL_ARRAY(b->pool, schema_column_t, count);
+    own->places = POOL_ARRAY(b->scratch, build_place_t, count);
+    memcpy(own->columns, b->open_columns.items, count * sizeof(schema_column_t));
+    memcpy(own->places, b->open_places.items, count * sizeof(build_place_t));
+    b->open_columns.count = b->open_places.count = 0;
+}
+
 static void column_row(schema_build_t *b, const str_t *v)
 {
-    build_column_t *c = LIST_PUSH(b->scratch, &b->columns, build_column_t);
-    c->relation = schema_oid(v[0]);
-    c->number = number(v[1]);
-    c->column = (schema_column_t){
+    uint32_t relation = schema_oid(v[0]);
+    if (relation != b->open_relation)
+        close_relation(b);
+    b->open_relation = relation;
+    *LIST_PUSH(b->scratch, &b->open_places, build_place_t) = (build_place_t){number(v[1]), number(v[5])};
+    *LIST_PUSH(b->scratch, &b->open_columns, schema_column_t) = (schema_column_t){
         .name = schema_intern(b, v[2]),
         .comment = str_is_null(v[3]) ? STR_NULL : pool_str(b->pool, v[3]),
-        .type = schema_intern(b, v[4]),
-        .base_type = schema_intern(b, v[5]),
-        .type_oid = schema_oid(v[6]),
-        .base_oid = schema_oid(v[7]),
-        .default_value = schema_intern(b, v[8]),
-        .is_nullable = schema_true(v[9]),
-        .is_generated = schema_true(v[10]),
-        .max_length = number(v[11]),
-        .is_array = schema_true(v[12]),
-        .is_composite = schema_true(v[13]),
-        .is_plain = schema_true(v[14]),
+        .type_oid = schema_oid(v[4]),
+        .default_value = schema_intern(b, v[6]),
+        .is_nullable = schema_true(v[7]),
+        .is_generated = schema_true(v[8]),
     };
+}
+
+/* A type and its modifier as a key. */
+typedef struct {
+    uint32_t oid;
+    int32_t modifier;
+} type_key_t;
+
+static void type_fact(schema_build_t *b, const str_t *v)
+{
+    build_type_t *type = POOL_NEW(b->scratch, build_type_t);
+    type->oid = schema_oid(v[1]);
+    type->modifier = number(v[2]);
+    type->name = schema_intern(b, v[3]);
+    type->base_name = schema_intern(b, v[4]);
+    type->base_oid = schema_oid(v[5]);
+    type->default_value = schema_intern(b, v[6]);
+    bool is_whole = v[7].len == 4;
+    type->is_not_null = is_whole && v[7].base[0] == 't';
+    type->is_array = is_whole && v[7].base[1] == 't';
+    type->is_composite = is_whole && v[7].base[2] == 't';
+    type->is_plain = is_whole && v[7].base[3] == 't';
+    type->max_length = number(v[8]);
+    type_key_t *key = POOL_NEW(b->scratch, type_key_t);
+    *key = (type_key_t){type->oid, type->modifier};
+    map_put(b->types, str_make((const char *)key, sizeof(*key)), type);
 }
 
 static void constraint_row(schema_build_t *b, const str_t *v)
@@ -195,7 +236,9 @@ static void sight_fact(schema_build_t *b, const str_t *v)
 static void fact_row(schema_build_t *b, const str_t *v)
 {
     str_t kind = v[0];
-    if (str_eq(kind, STR("cast"))) {
+    if (str_eq(kind, STR("type"))) {
+        type_fact(b, v);
+    } else if (str_eq(kind, STR("cast"))) {
         *LIST_PUSH(b->scratch, &b->casts, schema_representation_t) =
             (schema_representation_t){schema_intern(b, v[1]), schema_intern(b, v[2]), schema_intern(b, v[3])};
     } else if (str_eq(kind, STR("media"))) {
@@ -223,7 +266,7 @@ static void fact_row(schema_build_t *b, const str_t *v)
 }
 
 /* Width of each statement's rows; a narrower row is ignored. */
-static const size_t ROW_WIDTH[SCHEMA_ROWS_COUNT] = {6, 15, 15, 3, 13, 7, 5, 8};
+static const size_t ROW_WIDTH[SCHEMA_ROWS_COUNT] = {6, 9, 15, 3, 13, 7, 5, 9};
 
 void schema_build_row(schema_build_t *b, schema_rows_t rows, const str_t *v, size_t count)
 {
@@ -261,17 +304,22 @@ void schema_build_row(schema_build_t *b, schema_rows_t rows, const str_t *v, siz
 
 /* ---- finishing ---- */
 
-static void attach_enum(schema_build_t *b, schema_column_t *c)
+static void attach_enums(schema_build_t *b)
 {
-    char oid[16];
-    int len = snprintf(oid, sizeof(oid), "%u", c->base_oid);
-    const schema_list_t *labels = map_get(b->enums, str_make(oid, (size_t)len));
-    if (labels == NULL)
-        return;
-    str_t *copy = POOL_ARRAY(b->pool, str_t, labels->count);
-    memcpy(copy, labels->items, labels->count * sizeof(str_t));
-    c->enum_values = copy;
-    c->enum_count = labels->count;
+    size_t cursor = 0;
+    void *value;
+    while (map_next(b->types, &cursor, NULL, &value)) {
+        build_type_t *type = value;
+        char oid[16];
+        int len = snprintf(oid, sizeof(oid), "%u", type->base_oid);
+        const schema_list_t *labels = map_get(b->enums, str_make(oid, (size_t)len));
+        if (labels == NULL)
+            continue;
+        str_t *copy = POOL_ARRAY(b->pool, str_t, labels->count);
+        memcpy(copy, labels->items, labels->count * sizeof(str_t));
+        type->enum_values = copy;
+        type->enum_count = labels->count;
+    }
 }
 
 static int compare_tables(const void *left, const void *right)
@@ -282,33 +330,52 @@ static int compare_tables(const void *left, const void *right)
     return c != 0 ? c : str_cmp(a->name, b->name);
 }
 
-/* Where each table's columns stand; all columns are one array in the snapshot. */
+static void apply_type(const schema_build_t *b, schema_column_t *c, int32_t modifier)
+{
+    type_key_t key = {c->type_oid, modifier};
+    const build_type_t *type = map_get(b->types, str_make((const char *)&key, sizeof(key)));
+    if (type == NULL)
+        return;
+    c->type = type->name;
+    c->base_type = type->base_name;
+    c->base_oid = type->base_oid;
+    c->max_length = type->max_length;
+    c->is_nullable = c->is_nullable && !type->is_not_null;
+    c->is_array = type->is_array;
+    c->is_composite = type->is_composite;
+    c->is_plain = type->is_plain;
+    c->enum_values = type->enum_values;
+    c->enum_count = type->enum_count;
+    if (str_is_null(c->default_value) && !c->is_generated)
+        c->default_value = type->default_value;
+}
+
+static void index_columns(schema_build_t *b, schema_table_t *table)
+{
+    if (table->column_count <= SCHEMA_COLUMNS_UNINDEXED)
+        return;
+    map_t *map = map_create(b->pool, table->column_count);
+    for (size_t i = 0; i < table->column_count; i++)
+        map_put(map, table->columns[i].name, (void *)(uintptr_t)&table->columns[i]);
+    table->column_map = map;
+}
+
 static void attach_columns(schema_build_t *b)
 {
-    schema_column_t *all = POOL_ARRAY(b->pool, schema_column_t, b->columns.count + 1);
+    close_relation(b);
+    attach_enums(b);
     for (size_t i = 0; i < b->columns.count; i++) {
-        all[i] = LIST_AT(&b->columns, build_column_t, i)->column;
-        attach_enum(b, &all[i]);
-    }
-    for (size_t i = 0; i < b->columns.count;) {
-        uint32_t oid = LIST_AT(&b->columns, build_column_t, i)->relation;
-        size_t end = i;
-        while (end < b->columns.count && LIST_AT(&b->columns, build_column_t, end)->relation == oid)
-            end++;
-        build_table_t *t = map_get(b->table_by_oid, str_make((const char *)&oid, sizeof(oid)));
-        if (t != NULL) {
-            t->first_column = i;
-            t->table->columns = &all[i];
-            t->table->column_count = end - i;
-        }
-        i = end;
-    }
-    for (size_t t = 0; t < b->tables.count; t++) {
-        schema_table_t *table = LIST_AT(&b->tables, build_table_t, t)->table;
-        map_t *map = map_create(b->pool, table->column_count);
-        for (size_t i = 0; i < table->column_count; i++)
-            map_put(map, table->columns[i].name, (void *)(uintptr_t)&table->columns[i]);
-        table->column_map = map;
+        const build_columns_t *own = LIST_AT(&b->columns, build_columns_t, i);
+        build_table_t *t =
+            map_get(b->table_by_oid, str_make((const char *)&own->relation, sizeof(own->relation)));
+        if (t == NULL)
+            continue;
+        for (size_t k = 0; k < own->count; k++)
+            apply_type(b, &own->columns[k], own->places[k].modifier);
+        t->columns = own;
+        t->table->columns = own->columns;
+        t->table->column_count = own->count;
+        index_columns(b, t->table);
     }
 }
 

@@ -14,16 +14,35 @@ void *schema_list_push(pool_t *pool, schema_list_t *list, size_t item_size);
 #define LIST_PUSH(pool, list, type) ((type *)schema_list_push((pool), (list), sizeof(type)))
 #define LIST_AT(list, type, i) (&((type *)(list)->items)[i])
 
+/* Where a column stands in its table (attnum), and the modifier of its type. */
 typedef struct {
-    schema_table_t *table;
-    size_t first_column; /* in the builder's columns, where a table's stand together */
-} build_table_t;
+    int number, modifier;
+} build_place_t;
 
+/* The columns of one relation: already those of the snapshot, but for what follows from their types. */
 typedef struct {
     uint32_t relation; /* oid */
-    int number;        /* attnum */
-    schema_column_t column;
-} build_column_t;
+    schema_column_t *columns;
+    build_place_t *places;
+    size_t count;
+} build_columns_t;
+
+typedef struct {
+    schema_table_t *table;
+    const build_columns_t *columns; /* NULL: none */
+} build_table_t;
+
+/* What columns of one type and modifier have in common. */
+typedef struct {
+    str_t name, base_name, default_value;
+    uint32_t oid;
+    int32_t modifier;
+    uint32_t base_oid;
+    int32_t max_length;
+    bool is_not_null, is_array, is_composite, is_plain;
+    const str_t *enum_values;
+    size_t enum_count;
+} build_type_t;
 
 /* A column of a key, with its counterpart in a foreign key. */
 typedef struct {
@@ -72,21 +91,24 @@ struct schema_build {
     pool_t *pool;    /* becomes the snapshot's */
     pool_t *scratch; /* dies with the builder */
     schema_snapshot_t *snapshot;
-    map_t *strings;          /* interned */
-    schema_list_t tables;    /* build_table_t */
-    map_t *table_by_oid;     /* schema_table_t * */
-    schema_list_t columns;   /* build_column_t */
-    schema_list_t keys;      /* build_key_t * */
-    schema_list_t origins;   /* build_origin_t, of all views read */
-    schema_list_t routines;  /* build_routine_t * */
-    map_t *routine_by_oid;   /* build_routine_t * */
-    schema_list_t casts;     /* schema_representation_t */
-    schema_list_t handlers;  /* schema_media_handler_t */
-    schema_list_t computed;  /* schema_relation_t * */
-    map_t *enums;            /* type oid as text to schema_list_t * of str_t */
-    schema_list_t roles;     /* build_role_t */
-    schema_list_t readables; /* build_readable_t */
-    map_t *sights;           /* schema_sight_t, by role */
+    map_t *strings;                          /* interned */
+    schema_list_t tables;                    /* build_table_t */
+    map_t *table_by_oid;                     /* schema_table_t * */
+    schema_list_t columns;                   /* build_columns_t, one of each relation */
+    uint32_t open_relation;                  /* whose columns are coming */
+    schema_list_t open_columns, open_places; /* schema_column_t, build_place_t */
+    map_t *types;                            /* build_type_t, by oid and modifier */
+    schema_list_t keys;                      /* build_key_t * */
+    schema_list_t origins;                   /* build_origin_t, of all views read */
+    schema_list_t routines;                  /* build_routine_t * */
+    map_t *routine_by_oid;                   /* build_routine_t * */
+    schema_list_t casts;                     /* schema_representation_t */
+    schema_list_t handlers;                  /* schema_media_handler_t */
+    schema_list_t computed;                  /* schema_relation_t * */
+    map_t *enums;                            /* type oid as text to schema_list_t * of str_t */
+    schema_list_t roles;                     /* build_role_t */
+    schema_list_t readables;                 /* build_readable_t */
+    map_t *sights;                           /* schema_sight_t, by role */
 };
 
 /* What one role cannot see, by oid. */
@@ -102,6 +124,9 @@ typedef struct {
     uint32_t relation;
     str_t role, column;
 } build_readable_t;
+
+/* Tables of more columns have a map of them. */
+#define SCHEMA_COLUMNS_UNINDEXED 16
 
 str_t schema_intern(schema_build_t *build, str_t s);
 str_t schema_oid_key(schema_build_t *build, uint32_t oid);

@@ -83,7 +83,7 @@ static void start_load(void *arg)
     }
     c->is_wanted = false;
     c->started_us = clock_mono_us();
-    c->load = schema_load_start(c->pool, &c->options, ++c->version, on_loaded, c);
+    c->load = schema_load_start(c->loop, c->pool, &c->options, ++c->version, on_loaded, c);
 }
 
 void schema_cache_reload(schema_cache_t *c)

@@ -1,5 +1,6 @@
 #include "schema/load.h"
 
+#include "db/offload.h"
 #include "schema/build.h"
 
 extern const char SCHEMA_SQL_RELATIONS[], SCHEMA_SQL_COLUMNS[], SCHEMA_SQL_CONSTRAINTS[], SCHEMA_SQL_VIEWS[],
@@ -16,15 +17,18 @@ static const size_t PARAM_COUNT[SCHEMA_ROWS_COUNT] = {1, 1, 0, 2, 1, 1, 1, 3};
 
 struct schema_load {
     pool_t *pool;
+    loop_t *loop;
     schema_build_t *build;
-    db_tx_t *tx;
+    db_tx_t *tx;          /* until all rows are there */
+    offload_t *finishing; /* from then on */
+    schema_snapshot_t *snapshot;
     const schema_cache_options_t *options;
     uint64_t version;
     void (*on_done)(void *arg, schema_snapshot_t *snapshot, const err_t *error);
     void *arg;
     str_t params[3];
     uint32_t types[3];
-    db_setting_t settings[2];
+    db_setting_t settings[4];
     db_stmt_t stmts[SCHEMA_ROWS_COUNT];
     db_tx_spec_t spec;
 };
@@ -80,21 +84,51 @@ static void on_retry(void *arg)
     load->build = schema_build_create(load->options->schemas, load->options->schema_count);
 }
 
-static void on_tx_done(void *arg, const err_t *error)
+/* Deriving keys and relationships of thousands of tables takes tens of milliseconds: on a thread of its own.
+ */
+static void finish(void *arg)
 {
     schema_load_t *load = arg;
-    schema_snapshot_t *snapshot = error == NULL ? schema_build_finish(load->build, load->version) : NULL;
-    load->on_done(load->arg, snapshot, error);
+    load->snapshot = schema_build_finish(load->build, load->version);
+}
+
+static void on_finished(void *arg)
+{
+    schema_load_t *load = arg;
+    if (load->snapshot == NULL)
+        finish(load); /* there was no thread */
+    load->on_done(load->arg, load->snapshot, NULL);
     load_free(load);
 }
 
-schema_load_t *schema_load_start(db_pool_t *pool, const schema_cache_options_t *options, uint64_t version,
+static void on_dropped(void *arg)
+{
+    schema_load_t *load = arg;
+    schema_unref(load->snapshot);
+    load_free(load);
+}
+
+static void on_tx_done(void *arg, const err_t *error)
+{
+    schema_load_t *load = arg;
+    load->tx = NULL;
+    if (error == NULL) {
+        load->finishing = offload_start(load->loop, finish, on_finished, on_dropped, load);
+        return;
+    }
+    load->on_done(load->arg, NULL, error);
+    load_free(load);
+}
+
+schema_load_t *schema_load_start(loop_t *loop, db_pool_t *pool, const schema_cache_options_t *options,
+                                 uint64_t version,
                                  void (*on_done)(void *arg, schema_snapshot_t *snapshot, const err_t *error),
                                  void *arg)
 {
     pool_t *memory = pool_create();
     schema_load_t *load = POOL_NEW(memory, schema_load_t);
     load->pool = memory;
+    load->loop = loop;
     load->version = version;
     load->options = options;
     load->on_done = on_done;
@@ -115,8 +149,11 @@ schema_load_t *schema_load_start(db_pool_t *pool, const schema_cache_options_t *
     load->settings[0] = (db_setting_t){STR("search_path"), STR("")};
     load->settings[1] =
         (db_setting_t){STR("work_mem"), STR("64MB")}; /* large catalogs are sorted in memory */
+    /* neither pays for itself in queries of this length */
+    load->settings[2] = (db_setting_t){STR("jit"), STR("off")};
+    load->settings[3] = (db_setting_t){STR("max_parallel_workers_per_gather"), STR("0")};
     load->spec = (db_tx_spec_t){.settings = load->settings,
-                                .setting_count = 2,
+                                .setting_count = 4,
                                 .is_read_only = true,
                                 .is_exclusive = true,
                                 .stmts = load->stmts,
@@ -130,6 +167,10 @@ void schema_load_cancel(schema_load_t *load)
 {
     if (load == NULL)
         return;
+    if (load->finishing != NULL) {
+        offload_abandon(load->finishing); /* frees it */
+        return;
+    }
     db_tx_cancel(load->tx);
     load_free(load);
 }

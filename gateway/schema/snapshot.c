@@ -44,7 +44,12 @@ const schema_overloads_t *schema_overloads(const schema_snapshot_t *snapshot, st
 
 const schema_column_t *schema_column(const schema_table_t *table, str_t name)
 {
-    return map_get(table->column_map, name);
+    if (table->column_map != NULL)
+        return map_get(table->column_map, name);
+    for (size_t i = 0; i < table->column_count; i++)
+        if (str_eq(table->columns[i].name, name))
+            return &table->columns[i];
+    return NULL;
 }
 
 const schema_role_t *schema_role(const schema_snapshot_t *snapshot, str_t role)

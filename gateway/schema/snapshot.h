@@ -70,7 +70,8 @@ typedef struct {
     bool has_keys; /* has relationships at all, also ones that lead out of the exposed schemas */
     const schema_readable_t *readable; /* only when is_expanding_star */
     size_t readable_count;
-    const map_t *column_map; /* private: name to schema_column_t */
+    const map_t
+        *column_map; /* private: name to schema_column_t; NULL: few columns, they are looked through */
 } schema_table_t;
 
 typedef enum {

@@ -93,13 +93,11 @@ typedef struct {
     str_t view_column;
 } seen_column_t;
 
-static str_t column_name(const schema_build_t *b, const build_table_t *view, int number)
+static str_t column_name(const build_table_t *view, int number)
 {
-    for (size_t i = 0; i < view->table->column_count; i++) {
-        const build_column_t *c = LIST_AT(&b->columns, build_column_t, view->first_column + i);
-        if (c->number == number)
-            return c->column.name;
-    }
+    for (size_t i = 0; view->columns != NULL && i < view->columns->count; i++)
+        if (view->columns->places[i].number == number)
+            return view->columns->columns[i].name;
     return STR_NULL;
 }
 
@@ -231,7 +229,7 @@ schema_list_t schema_view_deps(schema_build_t *b)
         schema_list_t seen = {0};
         for (size_t i = 0; i < own.count; i++) {
             uint32_t path[CHAIN_MAX];
-            str_t name = column_name(b, view, own.items[i].number);
+            str_t name = column_name(view, own.items[i].number);
             if (!str_is_null(name))
                 follow(b, origins, &own.items[i], name, path, 0, &seen);
         }

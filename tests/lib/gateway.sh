@@ -30,7 +30,11 @@ rest_gateway_up() {
     export SCENE_ADDRESS=127.0.0.1:$port SCENE_PID=$scene_pid SCENE_DB="$PG_URL" SCENE_DIR=$scene_dir
     export SCENE_RESTART="bash $top/tests/lib/restart-cluster $scene_dir/db"
     case $(ldd "$scene_gateway") in *libasan*) export SCENE_SANITIZED=1 ;; esac
-    for _ in $(seq 200); do curl -fs -o /dev/null "http://127.0.0.1:$port/rest/v1/" && return || sleep 0.1; done
+    # a name that nobody has: 404 once the schema is known
+    for _ in $(seq 200); do
+        [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/rest/v1/no_such_relation")" != 404 ] || return 0
+        sleep 0.1
+    done
     cat "$scene_dir/gateway.log"
     return 1
 }

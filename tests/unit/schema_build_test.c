@@ -1,5 +1,6 @@
 /* From catalog rows to the snapshot: relationships, keys of views, overloads, hints. */
 #include "base/read_json.h"
+#include "schema/build.h"
 #include "schema/dump.h"
 #include "schema/hint.h"
 #include "snapshot_fixture.h"
@@ -7,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -156,6 +158,66 @@ static void test_marked_table_knows_what_each_role_may_read(void **state)
     assert_false(table("clients")->is_expanding_star);
 }
 
+/* One table of `count` columns c0, c1 ... of a domain that has a default and is not null. */
+static schema_snapshot_t *wide_table(int count)
+{
+    const str_t schemas[] = {STR("api")};
+    schema_build_t *build = schema_build_create(schemas, 1);
+    schema_build_row(build, SCHEMA_ROWS_RELATIONS,
+                     (str_t[]){STR("10"), STR("api"), STR("wide"), STR("r"), STR_NULL, STR("28")}, 6);
+    for (int i = 0; i < count; i++) {
+        char number[16], name[16];
+        snprintf(number, sizeof(number), "%d", i + 1);
+        snprintf(name, sizeof(name), "c%d", i);
+        schema_build_row(build, SCHEMA_ROWS_COLUMNS,
+                         (str_t[]){STR("10"), str_from_c(number), str_from_c(name), STR_NULL, STR("900"),
+                                   STR("-1"), i == 0 ? STR("'own'") : STR_NULL, STR("t"), STR("f")},
+                         9);
+    }
+    schema_build_row(build, SCHEMA_ROWS_FACTS,
+                     (str_t[]){STR("type"), STR("900"), STR("-1"), STR("api.code"), STR("text"), STR("25"),
+                               STR("'none'"), STR("tfft"), STR("12")},
+                     9);
+    schema_snapshot_t *wide = schema_build_finish(build, 1);
+    schema_build_destroy(build);
+    return wide;
+}
+
+static void test_columns_are_found_by_name_in_narrow_and_wide_tables(void **state)
+{
+    (void)state;
+    for (int count = 15; count <= 18; count++) {
+        schema_snapshot_t *wide = wide_table(count);
+        const schema_table_t *t = schema_table(wide, STR("api"), STR("wide"));
+        assert_int_equal(t->column_count, count);
+        for (int i = 0; i < count; i++) {
+            char name[16];
+            snprintf(name, sizeof(name), "c%d", i);
+            assert_ptr_equal(schema_column(t, str_from_c(name)), &t->columns[i]);
+        }
+        assert_null(schema_column(t, STR("c")));
+        assert_null(schema_column(t, STR("c99")));
+        schema_unref(wide);
+    }
+}
+
+static void test_columns_have_what_their_type_says(void **state)
+{
+    (void)state;
+    schema_snapshot_t *wide = wide_table(2);
+    const schema_table_t *t = schema_table(wide, STR("api"), STR("wide"));
+    const schema_column_t *first = schema_column(t, STR("c0")), *second = schema_column(t, STR("c1"));
+    assert_str(first->type, "api.code");
+    assert_str(first->base_type, "text");
+    assert_int_equal(first->base_oid, 25);
+    assert_int_equal(first->max_length, 12);
+    assert_true(first->is_plain && !first->is_array && !first->is_composite);
+    assert_false(first->is_nullable); /* the domain forbids it, not the column */
+    assert_str(first->default_value, "'own'");
+    assert_str(second->default_value, "'none'");
+    schema_unref(wide);
+}
+
 static void test_names_of_other_schemas_are_not_found(void **state)
 {
     (void)state;
@@ -228,6 +290,8 @@ int main(void)
         cmocka_unit_test(test_functions_that_no_request_could_call_are_left_out),
         cmocka_unit_test(test_settings_of_functions_and_roles_are_kept),
         cmocka_unit_test(test_marked_table_knows_what_each_role_may_read),
+        cmocka_unit_test(test_columns_are_found_by_name_in_narrow_and_wide_tables),
+        cmocka_unit_test(test_columns_have_what_their_type_says),
         cmocka_unit_test(test_names_of_other_schemas_are_not_found),
         cmocka_unit_test(test_nearest_name),
         cmocka_unit_test(test_dump_is_json_with_every_table),

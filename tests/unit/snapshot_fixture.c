@@ -16,11 +16,18 @@ typedef struct {
             oid, "api", name, kind, comment, "28"                                                            \
         }                                                                                                    \
     }
-#define COLUMN(rel, num, name, type, oid, fallback, nullable, plain)                                         \
+#define COLUMN(rel, num, name, type, fallback, nullable)                                                     \
     {                                                                                                        \
         SCHEMA_ROWS_COLUMNS,                                                                                 \
         {                                                                                                    \
-            rel, num, name, NULL, type, type, oid, oid, fallback, nullable, "f", "0", "f", "f", plain        \
+            rel, num, name, NULL, type, "-1", fallback, nullable, "f"                                        \
+        }                                                                                                    \
+    }
+#define TYPE(oid, name, flags)                                                                               \
+    {                                                                                                        \
+        SCHEMA_ROWS_FACTS,                                                                                   \
+        {                                                                                                    \
+            "type", oid, "-1", name, name, oid, NULL, flags, "0"                                             \
         }                                                                                                    \
     }
 #define KEY(oid, type, name, rel, relname, num, column)                                                      \
@@ -79,30 +86,30 @@ static const fixture_row_t ROWS[] = {
     TABLE("16", "settings", "r", "Settings. @basalt.expand_star"),
     TABLE("17", "reviews", "r", NULL),
     TABLE("20", "projects_view", "v", NULL),
-    COLUMN("10", "1", "id", "integer", "23", NULL, "f", "t"),
-    COLUMN("10", "2", "name", "text", "25", NULL, "t", "t"),
-    COLUMN("11", "1", "id", "integer", "23", "nextval('api.projects_id_seq'::regclass)", "f", "t"),
-    COLUMN("11", "2", "name", "text", "25", NULL, "t", "t"),
-    COLUMN("11", "3", "client_id", "integer", "23", NULL, "t", "t"),
-    COLUMN("11", "4", "tags", "text[]", "1009", NULL, "t", "f"),
-    COLUMN("11", "5", "data", "jsonb", "3802", NULL, "t", "t"),
-    COLUMN("12", "1", "id", "integer", "23", NULL, "f", "t"),
-    COLUMN("12", "2", "name", "text", "25", NULL, "t", "t"),
-    COLUMN("12", "3", "project_id", "integer", "23", NULL, "t", "t"),
-    COLUMN("13", "1", "id", "integer", "23", NULL, "f", "t"),
-    COLUMN("13", "2", "name", "text", "25", NULL, "t", "t"),
-    COLUMN("14", "1", "user_id", "integer", "23", NULL, "f", "t"),
-    COLUMN("14", "2", "task_id", "integer", "23", NULL, "f", "t"),
-    COLUMN("15", "1", "project_id", "integer", "23", NULL, "f", "t"),
-    COLUMN("15", "2", "notes", "api.note", "900", NULL, "t", "t"),
-    COLUMN("16", "1", "id", "integer", "23", NULL, "f", "t"),
-    COLUMN("16", "2", "secret", "text", "25", NULL, "t", "t"),
-    COLUMN("16", "3", "label", "text", "25", "'none'::text", "t", "t"),
-    COLUMN("17", "1", "author_id", "integer", "23", NULL, "f", "t"),
-    COLUMN("17", "2", "checker_id", "integer", "23", NULL, "t", "t"),
-    COLUMN("20", "1", "id", "integer", "23", NULL, "t", "t"),
-    COLUMN("20", "2", "owner", "integer", "23", NULL, "t", "t"),
-    COLUMN("20", "3", "shout", "text", "25", NULL, "t", "t"),
+    COLUMN("10", "1", "id", "23", NULL, "f"),
+    COLUMN("10", "2", "name", "25", NULL, "t"),
+    COLUMN("11", "1", "id", "23", "nextval('api.projects_id_seq'::regclass)", "f"),
+    COLUMN("11", "2", "name", "25", NULL, "t"),
+    COLUMN("11", "3", "client_id", "23", NULL, "t"),
+    COLUMN("11", "4", "tags", "1009", NULL, "t"),
+    COLUMN("11", "5", "data", "3802", NULL, "t"),
+    COLUMN("12", "1", "id", "23", NULL, "f"),
+    COLUMN("12", "2", "name", "25", NULL, "t"),
+    COLUMN("12", "3", "project_id", "23", NULL, "t"),
+    COLUMN("13", "1", "id", "23", NULL, "f"),
+    COLUMN("13", "2", "name", "25", NULL, "t"),
+    COLUMN("14", "1", "user_id", "23", NULL, "f"),
+    COLUMN("14", "2", "task_id", "23", NULL, "f"),
+    COLUMN("15", "1", "project_id", "23", NULL, "f"),
+    COLUMN("15", "2", "notes", "900", NULL, "t"),
+    COLUMN("16", "1", "id", "23", NULL, "f"),
+    COLUMN("16", "2", "secret", "25", NULL, "t"),
+    COLUMN("16", "3", "label", "25", "'none'::text", "t"),
+    COLUMN("17", "1", "author_id", "23", NULL, "f"),
+    COLUMN("17", "2", "checker_id", "23", NULL, "t"),
+    COLUMN("20", "1", "id", "23", NULL, "t"),
+    COLUMN("20", "2", "owner", "23", NULL, "t"),
+    COLUMN("20", "3", "shout", "25", NULL, "t"),
     KEY("100", "p", "clients_pkey", "10", "clients", "1", "id"),
     KEY("101", "p", "projects_pkey", "11", "projects", "1", "id"),
     FOREIGN("102", "projects_client_fkey", "11", "projects", "3", "client_id", "10", "clients", "1", "id"),
@@ -139,6 +146,11 @@ static const fixture_row_t ROWS[] = {
     {SCHEMA_ROWS_RESULTS, {"206", "1", "day", "date", "t"}},
     {SCHEMA_ROWS_RESULTS, {"206", "2", "hits", "integer[]", "f"}},
     {SCHEMA_ROWS_RESULTS, {"207", "1", "day", "date", "t"}},
+    TYPE("23", "integer", "ffft"),
+    TYPE("25", "text", "ffft"),
+    TYPE("900", "api.note", "ffft"),
+    TYPE("1009", "text[]", "ftff"),
+    TYPE("3802", "jsonb", "ffft"),
     {SCHEMA_ROWS_FACTS, {"cast", "api.note", "json", "api.note_to_json", NULL, NULL, NULL, NULL}},
     {SCHEMA_ROWS_FACTS, {"cast", "json", "api.note", "api.note_from_json", NULL, NULL, NULL, NULL}},
     {SCHEMA_ROWS_FACTS, {"cast", "text", "api.note", "api.note_from_text", NULL, NULL, NULL, NULL}},
@@ -161,7 +173,7 @@ static const fixture_row_t ROWS[] = {
 
 schema_snapshot_t *snapshot_fixture(void)
 {
-    static const size_t WIDTH[SCHEMA_ROWS_COUNT] = {6, 15, 15, 3, 13, 7, 5, 8};
+    static const size_t WIDTH[SCHEMA_ROWS_COUNT] = {6, 9, 15, 3, 13, 7, 5, 9};
     str_t schemas[] = {STR("api")};
     schema_build_t *build = schema_build_create(schemas, 1);
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(*ROWS); i++) {

@@ -1,6 +1,16 @@
 -- Small facts of several kinds, told apart by the first column. $1 exposed schemas, $2 extra search path (unused),
 -- $3 patterns of function settings to hoist.
-with media(oid, name, schema, label) as (
+with recursive domain(oid, base, depth) as (
+    select t.oid, t.typbasetype, 1 from pg_catalog.pg_type t where t.typtype = 'd'
+    union all
+    select d.oid, t.typbasetype, d.depth + 1
+      from domain d
+      join pg_catalog.pg_type t on t.oid = d.base and t.typtype = 'd'
+),
+bottom(oid, base) as (
+    select distinct on (oid) oid, base from domain order by oid, depth desc
+),
+media(oid, name, schema, label) as (
     select t.oid, t.typname, t.typnamespace, case t.typname when '*/*' then 'application/octet-stream' else t.typname end
       from pg_catalog.pg_type t
      where t.typtype = 'd'
@@ -8,6 +18,21 @@ with media(oid, name, schema, label) as (
 ),
 rowtype(oid) as (
     select reltype from pg_catalog.pg_class where relkind in ('r', 'p', 'v', 'm', 'f')
+),
+relation as materialized (
+    select t.oid, t.relowner, t.relacl
+      from pg_catalog.pg_class t
+      join pg_catalog.pg_namespace s on s.oid = t.relnamespace
+     where s.nspname = any ($1::text[])
+       and t.relkind in ('r', 'p', 'v', 'm', 'f')
+       and not t.relispartition
+),
+routine as materialized (
+    select f.oid, f.proowner, f.proacl
+      from pg_catalog.pg_proc f
+      join pg_catalog.pg_namespace s on s.oid = f.pronamespace
+     where s.nspname = any ($1::text[])
+       and f.prokind = 'f'
 ),
 -- roles that this login may become; a superuser may become any, of those the ones granted to it and those without a
 -- login of their own count
@@ -20,8 +45,39 @@ becomes(oid, name) as (
         or me.rolsuper and not r.rolcanlogin and r.rolname !~ '^pg_'
         or not me.rolsuper and r.rolname !~ '^pg_' and pg_catalog.pg_has_role(me.oid, r.oid, 'member')
 )
-select 'cast' as kind, c.castsource::regtype::text as a, c.casttarget::regtype::text as b, c.castfunc::regproc::text as c,
-       null as d, null as e, null as f, null as g, 0::bigint as place
+-- types of columns: oid, modifier; name, name of the base that a domain is followed down to, its oid, default of the domain,
+-- flags (not null, array, composite, plain); length
+select 'type' as kind, u.type::text as a, u.modifier::text as b, pg_catalog.format_type(u.type, u.modifier) as c,
+       case
+           when bt.typnamespace <> 'pg_catalog'::regnamespace then pg_catalog.format_type(u.type, u.modifier)
+           else pg_catalog.format_type(bt.oid, null)
+       end as d,
+       bt.oid::text as e,
+       case when t.typtype = 'd' then pg_catalog.pg_get_expr(t.typdefaultbin, 0) end as f,
+       pg_catalog.concat(t.typtype = 'd' and t.typnotnull,
+                         bt.typelem <> 0 and bt.typlen = -1,
+                         bt.typtype = 'c',
+                         bt.typtype in ('b', 'e', 'r', 'm') and not (bt.typelem <> 0 and bt.typlen = -1)
+                             and not exists (select from pg_catalog.pg_cast k
+                                              where k.castsource = bt.oid and k.casttarget = 'json'::regtype
+                                                and k.castmethod = 'f' and bt.oid >= 16384)) as g,
+       case
+           when m.modifier < 0 then 0
+           when m.type in (1042, 1043) then m.modifier - 4
+           when m.type in (1560, 1562) then m.modifier
+           else 0
+       end::bigint as place
+  from (select distinct atttypid as type, atttypmod as modifier
+          from pg_catalog.pg_attribute
+         where attnum > 0 and not attisdropped) u
+  join pg_catalog.pg_type t on t.oid = u.type
+  left join bottom on bottom.oid = t.oid
+  join pg_catalog.pg_type bt on bt.oid = coalesce(bottom.base, t.oid)
+ cross join lateral (select case t.typtype when 'd' then t.typtypmod else u.modifier end as modifier,
+                            case t.typtype when 'd' then t.typbasetype else t.oid end as type) m
+union all
+select 'cast', c.castsource::regtype::text, c.casttarget::regtype::text, c.castfunc::regproc::text,
+       null, null, null, null, 0
   from pg_catalog.pg_cast c
   join pg_catalog.pg_type st on st.oid = c.castsource
   join pg_catalog.pg_type tt on tt.oid = c.casttarget
@@ -79,6 +135,7 @@ select case when c.setting like 'default_transaction_isolation=%' then 'isolatio
   join pg_catalog.pg_namespace s on s.oid = f.pronamespace
  cross join lateral pg_catalog.unnest(f.proconfig) with ordinality as c(setting, place)
  where s.nspname = any ($1::text[])
+   and f.proconfig is not null
    and (c.setting like 'default_transaction_isolation=%' or c.setting ~ any ($3::text[]))
 union all
 select 'setting', f.oid::text, pg_catalog.split_part(c.setting, '=', 1),
@@ -87,6 +144,7 @@ select 'setting', f.oid::text, pg_catalog.split_part(c.setting, '=', 1),
   join pg_catalog.pg_namespace s on s.oid = f.pronamespace
  cross join lateral pg_catalog.unnest(f.proconfig) with ordinality as c(setting, place)
  where s.nspname = any ($1::text[])
+   and f.proconfig is not null
    and c.setting like 'default_transaction_isolation=%' and c.setting ~ any ($3::text[])
 union all
 -- settings of the roles that this login may become
@@ -101,34 +159,38 @@ select 'role', r.rolname, pg_catalog.split_part(c.setting, '=', 1),
 union all
 -- readable columns of the tables marked for it
 select 'readable', a.attrelid::text, b.name, a.attname, null, null, null, null, a.attnum
-  from pg_catalog.pg_class t
+  from pg_catalog.pg_description note
+  join pg_catalog.pg_class t on t.oid = note.objoid
   join pg_catalog.pg_namespace s on s.oid = t.relnamespace
   join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
  cross join becomes b
- where s.nspname = any ($1::text[])
+ where note.classoid = 'pg_class'::regclass
+   and note.objsubid = 0
+   and note.description like '%@basalt.expand_star%'
+   and s.nspname = any ($1::text[])
    and t.relkind in ('r', 'p', 'v', 'm', 'f')
-   and pg_catalog.obj_description(t.oid, 'pg_class') like '%@basalt.expand_star%'
    and pg_catalog.has_column_privilege(b.oid, t.oid, a.attnum, 'select')
 union all
 select 'becomes', b.name, null, null, null, null, null, null, 0
   from becomes b
 union all
--- what a role may not use at all: never named to it in a hint
-select 'hidden', b.name, t.oid::text, null, null, null, null, null, 0
-  from pg_catalog.pg_class t
-  join pg_catalog.pg_namespace s on s.oid = t.relnamespace
- cross join becomes b
- where s.nspname = any ($1::text[])
-   and t.relkind in ('r', 'p', 'v', 'm', 'f')
-   and not t.relispartition
-   and not pg_catalog.has_table_privilege(b.oid, t.oid, 'select, insert, update, delete')
-   and not pg_catalog.has_any_column_privilege(b.oid, t.oid, 'select, insert, update')
+-- what a role may not use at all: never named to it in a hint. Objects of one owner with the same grants are alike, so one
+-- of them is asked about; columns have grants of their own only where pg_attribute says so
+select 'hidden', alike.role, t.oid::text, null, null, null, null, null, 0
+  from (select b.oid as role_oid, b.name as role, c.owner, c.grants
+          from (select r.relowner as owner, r.relacl as grants, min(r.oid) as one
+                  from relation r group by r.relowner, r.relacl) c
+         cross join becomes b
+         where not pg_catalog.has_table_privilege(b.oid, c.one, 'select, insert, update, delete')) alike
+  join relation t on t.relowner = alike.owner and t.relacl is not distinct from alike.grants
+ where t.oid not in (select a.attrelid from pg_catalog.pg_attribute a where a.attacl is not null)
+    or not pg_catalog.has_any_column_privilege(alike.role_oid, t.oid, 'select, insert, update')
 union all
-select 'hidden_routine', b.name, f.oid::text, null, null, null, null, null, 0
-  from pg_catalog.pg_proc f
-  join pg_catalog.pg_namespace s on s.oid = f.pronamespace
- cross join becomes b
- where s.nspname = any ($1::text[])
-   and f.prokind = 'f'
-   and not pg_catalog.has_function_privilege(b.oid, f.oid, 'execute')
+select 'hidden_routine', alike.role, f.oid::text, null, null, null, null, null, 0
+  from (select b.name as role, c.owner, c.grants
+          from (select r.proowner as owner, r.proacl as grants, min(r.oid) as one
+                  from routine r group by r.proowner, r.proacl) c
+         cross join becomes b
+         where not pg_catalog.has_function_privilege(b.oid, c.one, 'execute')) alike
+  join routine f on f.proowner = alike.owner and f.proacl is not distinct from alike.grants
 order by kind, a, place, b

@@ -3,7 +3,7 @@ select r.oid,
        s.nspname,
        r.relname,
        r.relkind,
-       pg_catalog.obj_description(r.oid, 'pg_class'),
+       note.description,
        -- bits as pg_relation_is_updatable: 4 update, 8 insert, 16 delete
        case
            when r.relkind in ('r', 'p') then 28
@@ -12,6 +12,7 @@ select r.oid,
        end
   from pg_catalog.pg_class r
   join pg_catalog.pg_namespace s on s.oid = r.relnamespace
+  left join pg_catalog.pg_description note on note.objoid = r.oid and note.objsubid = 0 and note.classoid = 'pg_class'::regclass
  where s.nspname = any ($1::text[])
    and r.relkind in ('r', 'p', 'v', 'm', 'f')
    and not r.relispartition

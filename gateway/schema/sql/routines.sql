@@ -12,7 +12,7 @@ bottom(oid, base) as (
 select f.oid,
        s.nspname,
        f.proname,
-       pg_catalog.obj_description(f.oid, 'pg_proc'),
+       note.description,
        rs.nspname,
        coalesce(rc.relname, rt.typname),
        rt.oid,
@@ -31,6 +31,7 @@ select f.oid,
   join pg_catalog.pg_type rt on rt.oid = coalesce(bottom.base, f.prorettype)
   join pg_catalog.pg_namespace rs on rs.oid = rt.typnamespace
   left join pg_catalog.pg_class rc on rc.oid = rt.typrelid
+  left join pg_catalog.pg_description note on note.objoid = f.oid and note.objsubid = 0 and note.classoid = 'pg_proc'::regclass
  where s.nspname = any ($1::text[])
    and f.prokind = 'f'
    and rt.oid <> 'trigger'::regtype
