@@ -62,7 +62,7 @@ const fn_entry_t FN_TABLE[] = {
     {"refresh-server-info", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 90000,
      fn_refresh_server_info, .help = "Asks a server's controller and stores what it tells"},
     {"test-virtual-media-share", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 30000,
-     fn_test_virtual_media_share, .help = "Whether a share of images answers, and what a web directory lists"},
+     fn_test_virtual_media_share, .help = "Whether a share of images answers, and which it holds"},
     {"validate-network-prerequisites", "POST", FN_AUTH_USER, NULL, NULL, 64 * KIB, 60000,
      fn_validate_network_prerequisites, .help = "Counts servers, signs in at the vCenter, resolves its name"},
     {.name = NULL},

@@ -1,6 +1,11 @@
 #include "functions/peer.h"
 
+#include "base/clock.h"
 #include "base/config.h"
+#include "base/crypt.h"
+#include "base/subprocess.h"
+
+#include <unistd.h>
 
 #define PROBE_MS 5000
 #define LISTING_MS 8000
@@ -130,11 +135,28 @@ static void collect_images(pool_t *pool, str_t page, json_t *files)
     }
 }
 
-static void list_files(api_task_t *task, const share_t *share, fetch_t *fetch, probe_t *probe)
+/* The address as a URL; a percent sign stays, as people paste addresses. */
+static str_t encode_url(pool_t *pool, str_t address)
+{
+    buf_t out;
+    buf_init(&out, pool, address.len + 32);
+    for (size_t i = 0; i < address.len; i++) {
+        unsigned char c = (unsigned char)address.base[i];
+        if (c <= ' ' || c >= 0x7f || strchr("\"<>\\^`{|}?#", c) != NULL)
+            buf_printf(&out, "%%%02X", c);
+        else
+            buf_append_char(&out, (char)c);
+    }
+    buf_append_char(&out, '/');
+    return buf_str(&out);
+}
+
+static void list_web(api_task_t *task, const share_t *share, probe_t *probe)
 {
     fetch_response_t response;
+    fetch_t *fetch = fetch_create();
     bool has_login = share->username.len > 0 && share->password.len > 0;
-    fetch_request_t request = {.url = pool_concat(task->pool, 2, share->base_url, STR("/")),
+    fetch_request_t request = {.url = encode_url(task->pool, share->base_url),
                                .username = has_login ? share->username : STR_NULL,
                                .password = has_login ? share->password : STR_NULL,
                                .timeout_ms = fn_time_left_ms(task, LISTING_MS),
@@ -142,6 +164,7 @@ static void list_files(api_task_t *task, const share_t *share, fetch_t *fetch, p
                                .ca_file = config_str(task->gateway->config, "BASALT_CA_FILE"),
                                .addr_policy = peer_policy(task->gateway)};
     err_t *err = fetch_perform(fetch, task->pool, &request, &response);
+    fetch_destroy(fetch);
     if (err != NULL)
         probe->listing_error = err->message;
     else if (response.status < 200 || response.status > 299)
@@ -150,24 +173,66 @@ static void list_files(api_task_t *task, const share_t *share, fetch_t *fetch, p
         collect_images(task->pool, response.body, probe->files);
 }
 
+/* What basalt-share-list is told. The password goes through its input, which nobody else sees. */
+static str_t helper_request(api_task_t *task, const share_t *share, str_t address)
+{
+    buf_t out;
+    emit_t emit;
+    bool is_nfs = str_eq(share->type, STR("nfs"));
+    str_t export_path = trim_slashes(share->export_path);
+    buf_init(&out, task->pool, 512);
+    emit_init(&emit, &out);
+    emit_object_begin(&emit);
+    emit_kv_string(&emit, "type", share->type);
+    emit_kv_string(&emit, "address", address);
+    emit_kv_string(&emit, "share", is_nfs ? pool_concat(task->pool, 2, STR("/"), export_path) : export_path);
+    emit_kv_string(&emit, "path", trim_slashes(share->iso_path));
+    emit_kv_string(&emit, "username", share->username);
+    emit_kv_string(&emit, "password", share->password);
+    emit_kv_int(&emit, "timeout_ms", fn_time_left_ms(task, LISTING_MS) / 2); /* of one answer */
+    emit_kv_int(&emit, "files_max", FILES_MAX);
+    emit_object_end(&emit);
+    return buf_str(&out);
+}
+
+/* NFS and SMB are read by a program of its own, which connects to this address and to no other. */
+static void list_network(api_task_t *task, const share_t *share, str_t address, probe_t *probe)
+{
+    str_t output;
+    json_t *answer = NULL;
+    subprocess_t helper = {.program = "basalt-share-list",
+                           .input = helper_request(task, share, address),
+                           .timeout_ms = fn_time_left_ms(task, LISTING_MS),
+                           .output_max = LISTING_MAX};
+    err_t *err = subprocess_run(task->pool, &helper, &output);
+    crypt_wipe((char *)helper.input.base, helper.input.len);
+    if (err == NULL)
+        err = read_json(task->pool, output, &(read_json_limits_t){0}, &answer);
+    if (err != NULL) {
+        probe->listing_error = err->status == 504 ? STR("The share did not answer in time") : err->message;
+        return;
+    }
+    json_array_extend(probe->files, read_json_array(answer, "files"));
+    probe->listing_error = read_json_str(answer, "error");
+}
+
 static void probe_share(api_task_t *task, const share_t *share, bool lists, probe_t *probe)
 {
-    fetch_response_t response;
-    fetch_t *fetch = fetch_create();
-    fetch_request_t request = {
-        .url = pool_printf(task->pool, "http://%.*s:%d/", STR_ARG(share->host), share->port),
-        .is_connect_only = true,
-        .connect_timeout_ms = PROBE_MS,
-        .timeout_ms = fn_time_left_ms(task, PROBE_MS),
-        .addr_policy = peer_policy(task->gateway)};
-    err_t *err = fetch_perform(fetch, task->pool, &request, &response);
+    target_socket_t connected;
+    int64_t from = clock_mono_us();
+    err_t *err = target_connect(task->pool, share->host, (uint16_t)share->port, peer_policy(task->gateway),
+                                fn_time_left_ms(task, PROBE_MS), &connected);
     probe->is_open = err == NULL;
-    probe->elapsed_us = response.elapsed_us;
-    if (err != NULL)
+    probe->elapsed_us = clock_mono_us() - from;
+    if (err != NULL) {
         probe->error = str_eq(err->code, STR("timeout")) ? STR("Connection timeout (5s)") : err->message;
-    else if (lists && is_http(share))
-        list_files(task, share, fetch, probe);
-    fetch_destroy(fetch);
+        return;
+    }
+    close(connected.fd);
+    if (lists && is_http(share))
+        list_web(task, share, probe);
+    else if (lists)
+        list_network(task, share, connected.address, probe);
 }
 
 static void reply(api_task_t *task, const share_t *share, const probe_t *probe)

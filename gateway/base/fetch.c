@@ -207,7 +207,6 @@ static void set_exchange(CURL *curl, exchange_t *exchange, char *reason)
         curl_easy_setopt(curl, CURLOPT_USERNAME, pool_cstr(exchange->pool, request->username));
         curl_easy_setopt(curl, CURLOPT_PASSWORD, pool_cstr(exchange->pool, request->password));
     }
-    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, request->is_connect_only ? 1L : 0L);
     set_tls(curl, exchange->pool, request);
     set_body(curl, exchange->pool, request);
 }

@@ -15,15 +15,14 @@ typedef struct {
     str_t url;
     const fetch_header_t *headers;
     size_t header_count;
-    str_t body;               /* null string: none */
-    str_t username, password; /* Basic auth when username is set */
-    int connect_timeout_ms;   /* 0: 5,000 */
-    int timeout_ms;           /* whole exchange; 0: 30,000 */
-    size_t response_max;      /* bytes; 0: 8 MiB */
-    bool is_tls_unverified;   /* self-signed devices */
-    bool is_connect_only;     /* only the TCP connection, nothing is sent; of the URL host and port count */
-    bool is_tls_legacy;       /* TLS 1.0 and SECLEVEL 0 for old controllers */
-    str_t ca_file;            /* PEM path; null string: system store */
+    str_t body;                  /* null string: none */
+    str_t username, password;    /* Basic auth when username is set */
+    int connect_timeout_ms;      /* 0: 5,000 */
+    int timeout_ms;              /* whole exchange; 0: 30,000 */
+    size_t response_max;         /* bytes; 0: 8 MiB */
+    bool is_tls_unverified;      /* self-signed devices */
+    bool is_tls_legacy;          /* TLS 1.0 and SECLEVEL 0 for old controllers */
+    str_t ca_file;               /* PEM path; null string: system store */
     target_policy_t addr_policy; /* judged on the connected socket's address */
     /* When set, body bytes are handed over as they come (streams); returning false ends the exchange, which
      * is no error. response_max does not count then. */

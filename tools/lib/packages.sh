@@ -2,12 +2,12 @@
 # Debian packages: what a build needs, what running needs, what only tests need. Sourced.
 
 BUILD_PACKAGES="gcc cmake ninja-build pkg-config libc6-dev libh2o-evloop-dev libpq-dev libjwt-dev libjansson-dev
-    libcurl4-openssl-dev libldap-dev libssl-dev libxml2-dev libpcre2-dev libcrypt-dev
+    libcurl4-openssl-dev libldap-dev libnfs-dev libsmbclient-dev libssl-dev libxml2-dev libpcre2-dev libcrypt-dev
     libqrencode-dev libargon2-dev zlib1g-dev"
 RUN_PACKAGES="postgresql-15 postgresql-client-15 openssl curl ca-certificates util-linux procps"
 TEST_PACKAGES="git universal-ctags libcmocka-dev python3 chromium slapd
     golang-go golang-github-vmware-govmomi-dev
-    iproute2 samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules"
+    iproute2 samba rpcbind nfs-ganesha nfs-ganesha-vfs samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules"
 
 missing_packages() {
     local name

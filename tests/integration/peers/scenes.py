@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 
+import share_servers as servers
 from active_directory import ADDRESS, BASE, NAME, REALM, ActiveDirectory
 from world import World
 
@@ -81,7 +82,63 @@ def active_directory(world, count):
     del directory
 
 
-SCENES = {"active_directory": active_directory}
+IMAGES = ["a b.iso", "tools.IMG"]
+
+
+def shares(world, count):
+    images = servers.make_images(world.directory)
+    servers.port_mapper(world)
+    servers.smb(world, images, "daemon", CANARY)
+    servers.web(images, 80)
+    servers.web(images, 443, world.certs, "peer.test")
+    until("the port mapper", 20, lambda: accepts(servers.NFS, 111))
+    servers.nfs(world, images)
+    for address, port in ((servers.NFS, 2049), (servers.SMB, 445)):
+        until("port %d of %s" % (port, address), 60, lambda address=address, port=port: accepts(address, port))
+    until("the exports", 60, lambda: test_share(world, "nfs", servers.NFS, images + "/old")[1]["files"] == IMAGES)
+
+    for what, arguments in (("NFS 4", ("nfs", servers.NFS, "/iso")), ("NFS 3", ("nfs", servers.NFS, images + "/old")),
+                            ("SMB", ("cifs", servers.SMB, "iso", "daemon", CANARY)), ("HTTP", ("http", "peer.test", "")),
+                            ("SMB of a domain", ("cifs", servers.SMB, "/iso/", "WORKGROUP\\daemon", CANARY)),
+                            ("HTTPS", ("https", "peer.test", ""))):
+        status, answer = test_share(world, *arguments)
+        count.check(status == 200 and answer["success"] and answer["files"] == IMAGES and "listing_error" not in answer,
+                    what + ": images are listed, folders and other files not", json.dumps(answer))
+    for what, arguments in (("NFS: no such export", ("nfs", servers.NFS, "/nothing")),
+                            ("SMB: a wrong password", ("cifs", servers.SMB, "iso", "daemon", "wrong")),
+                            ("SMB: nobody", ("cifs", servers.SMB, "iso")),
+                            ("SMB: no such share", ("cifs", servers.SMB, "nothing", "daemon", CANARY)),
+                            ("HTTPS: a certificate of another name", ("https", servers.WEB, ""))):
+        status, answer = test_share(world, *arguments)
+        count.check(status == 200 and answer["success"] and answer["files"] == [] and answer.get("listing_error")
+                    and CANARY not in json.dumps(answer), what + ": is told", json.dumps(answer))
+    with socket.create_server(("127.0.0.1", 445)) as inward:
+        inward.settimeout(0.1)
+        status, answer = test_share(world, "cifs", servers.SMB, "elsewhere", "daemon", CANARY, "inward")
+        try:
+            inward.accept()
+            was_reached = True
+        except OSError:
+            was_reached = False
+        count.check(answer["files"] == [] and answer.get("listing_error") and not was_reached,
+                    "SMB: a referral to this host is not followed", json.dumps(answer))
+        status, answer = test_share(world, "cifs", "127.0.0.1", "iso")
+        count.check(answer["success"] is False and "not allowed" in answer["error"], "SMB: this host is no target", json.dumps(answer))
+    status, answer = test_share(world, "nfs", servers.NFS, "/iso", lists=False)
+    count.check(answer["success"] and answer["files"] == [] and "listing_error" not in answer, "a listing can be left out",
+                json.dumps(answer))
+
+
+def test_share(world, kind, host, export, username="", password="", path="linux one", lists=True):
+    body = {"share_type": kind, "host": host, "export_path": export, "iso_path": path, "list_files": lists}
+    if username:
+        body.update(username=username, password=password)
+    status, answer = world.fn("test-virtual-media-share", body, "operator")
+    answer["files"] = sorted(answer.get("files", []))
+    return status, answer
+
+
+SCENES = {"shares": shares, "active_directory": active_directory}
 
 
 def main():
