@@ -8,7 +8,9 @@ processes. Nothing here fails because of a time. Started by tests/bench/run.
 import argparse
 import os
 import re
+import signal
 import statistics
+import sys
 
 import floor
 import memory
@@ -165,6 +167,7 @@ def main():
     parser.add_argument("--first", action="store_true", help="others of this machine wait meanwhile (as root)")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--no-mixed", dest="mixed", action="store_false")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended, too
     Bench(parser.parse_args()).run()
 
 
