@@ -143,7 +143,8 @@ err_t *device_info_read(api_task_t *task, const device_where_t *where, device_in
                                                              .password = where->password,
                                                              .is_legacy_tls = where->is_legacy_tls,
                                                              .addr_policy = peer_policy(task->gateway),
-                                                             .timeout_ms = fn_time_left_ms(task, TIMEOUT_MS),
+                                                             .timeout_ms = TIMEOUT_MS,
+                                                             .deadline_us = task->deadline_us,
                                                              .attempts_max = 1,
                                                              .on_record = on_record,
                                                              .arg = &recorder});

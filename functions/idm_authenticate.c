@@ -59,6 +59,7 @@ bool idm_load(api_task_t *task, idm_settings_t *out)
     *out = (idm_settings_t){0};
     out->directory.ca_file = config_str(task->gateway->config, "BASALT_CA_FILE");
     out->directory.addr_policy = peer_policy(task->gateway);
+    out->directory.deadline_us = task->deadline_us;
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
         err = db_session_query(session, FN_SQL(SETTINGS_SQL), NULL, 0, &rows);

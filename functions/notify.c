@@ -1,5 +1,6 @@
 #include "functions/notify.h"
 
+#include "base/clock.h"
 #include "base/emit.h"
 #include "base/fetch.h"
 #include "base/observe.h"
@@ -7,8 +8,7 @@
 #include "functions/fn.h"
 #include "functions/peer.h"
 
-#define MAIL_TIMEOUT_MS 15000
-#define TEAMS_TIMEOUT_MS 15000
+#define CHANNEL_TIMEOUT_MS 15000
 #define TEAMS_ANSWER_SHOWN 200
 #define TEXT_SHOWN 8000
 
@@ -87,6 +87,13 @@ void notify_add_fact(notice_t *notice, const char *name, str_t value)
         notice->facts[notice->fact_count++] = (notify_fact_t){name, value};
 }
 
+static int time_left_ms(const notify_settings_t *settings)
+{
+    int64_t left_ms =
+        settings->deadline_us == 0 ? CHANNEL_TIMEOUT_MS : (settings->deadline_us - clock_mono_us()) / 1000;
+    return left_ms < 1 ? 1 : left_ms < CHANNEL_TIMEOUT_MS ? (int)left_ms : CHANNEL_TIMEOUT_MS;
+}
+
 /* --- mail */
 
 static str_t mail_text(pool_t *pool, const notice_t *notice)
@@ -123,7 +130,7 @@ static const err_t *send_mail(gateway_t *gateway, pool_t *pool, const notify_set
                             .password = has_password ? settings->smtp_password : STR_NULL,
                             .ca_file = config_str(gateway->config, "BASALT_CA_FILE"),
                             .addr_policy = peer_policy(gateway),
-                            .timeout_ms = MAIL_TIMEOUT_MS};
+                            .timeout_ms = time_left_ms(settings)};
     smtp_message_t message = {.from_address = settings->smtp_from,
                               .to = &to,
                               .to_count = 1,
@@ -203,7 +210,7 @@ static const err_t *send_teams(gateway_t *gateway, pool_t *pool, const notify_se
                                .headers = &JSON_BODY,
                                .header_count = 1,
                                .body = message_card(pool, settings, notice),
-                               .timeout_ms = TEAMS_TIMEOUT_MS,
+                               .timeout_ms = time_left_ms(settings),
                                .response_max = 64 * 1024,
                                .ca_file = config_str(gateway->config, "BASALT_CA_FILE"),
                                .addr_policy = peer_policy(gateway)};

@@ -17,6 +17,7 @@ typedef struct {
     int64_t smtp_port;
     bool on_started, on_completed, on_failed, mentions_critical;
     bool on_unsafe, on_warning, on_change; /* clusters */
+    int64_t deadline_us;                   /* of clock_mono_us, set by a caller who has one; 0: none */
 } notify_settings_t;
 
 typedef struct {

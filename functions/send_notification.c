@@ -151,6 +151,8 @@ static notify_settings_t *settings_or_reply(api_task_t *task)
         fail_plain(task, err);
     else if (settings == NULL)
         reply_message(task, false, "No notification settings configured");
+    if (settings != NULL)
+        settings->deadline_us = task->deadline_us;
     return settings;
 }
 

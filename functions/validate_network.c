@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 
-#include <netdb.h>
+#define RESOLVE_MS 5000
 
 static const char COUNT_SQL[] = "select count(*) from public.servers";
 
@@ -84,20 +84,16 @@ static void ask_vcenter(check_t *check, const peer_where_t *where)
     peer_close(&peer);
 }
 
-/* The name of the vCenter by the resolver of this host; its own limits (resolv.conf) bound the wait. */
+/* The name of the vCenter by the resolver of this host. */
 static void resolve(check_t *check, str_t host)
 {
-    struct addrinfo *found = NULL;
     int64_t from = clock_mono_us();
-    int code = getaddrinfo(pool_cstr(check->task->pool, host), "443",
-                           &(struct addrinfo){.ai_socktype = SOCK_STREAM}, &found);
-    check->is_resolved = code == 0;
-    if (code == 0)
-        freeaddrinfo(found);
-    else
+    err_t *err = target_resolve(check->task->pool, host, fn_time_left_ms(check->task, RESOLVE_MS));
+    check->is_resolved = err == NULL;
+    if (err != NULL)
         check->dns_error = STR("DNS resolution may be impaired");
-    note(check, "dns_resolution", host, "DNS", code == 0 ? "success" : "warning", clock_mono_us() - from, 0,
-         code == 0 ? STR_NULL : str_from_c(gai_strerror(code)));
+    note(check, "dns_resolution", host, "DNS", err == NULL ? "success" : "warning", clock_mono_us() - from, 0,
+         err == NULL ? STR_NULL : err->message);
 }
 
 static err_t *check_vcenter(check_t *check)

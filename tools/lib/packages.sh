@@ -7,7 +7,8 @@ BUILD_PACKAGES="gcc cmake ninja-build pkg-config libc6-dev libh2o-evloop-dev lib
 RUN_PACKAGES="postgresql-15 postgresql-client-15 openssl curl ca-certificates util-linux procps"
 TEST_PACKAGES="git universal-ctags libcmocka-dev python3 chromium slapd
     golang-go golang-github-vmware-govmomi-dev
-    iproute2 samba rpcbind nfs-ganesha nfs-ganesha-vfs samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules"
+    iproute2 python3-aiosmtpd rpcbind nfs-ganesha nfs-ganesha-vfs
+    samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules"
 
 missing_packages() {
     local name

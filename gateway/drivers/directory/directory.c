@@ -131,7 +131,8 @@ static ldap_server_t ipa_server(const directory_t *directory)
                            .ca_pem = directory->ca_pem,
                            .ca_file = directory->ca_file,
                            .addr_policy = directory->addr_policy,
-                           .timeout_ms = (int)directory->timeout_s * 1000};
+                           .timeout_ms = (int)directory->timeout_s * 1000,
+                           .deadline_us = directory->deadline_us};
 }
 
 /* A search base may be written with or without the directory's own. */
@@ -246,7 +247,8 @@ static ldap_server_t ad_server(const directory_t *directory)
                            .ca_pem = directory->ca_pem,
                            .ca_file = directory->ca_file,
                            .addr_policy = directory->addr_policy,
-                           .timeout_ms = (int)directory->timeout_s * 1000};
+                           .timeout_ms = (int)directory->timeout_s * 1000,
+                           .deadline_us = directory->deadline_us};
 }
 
 static err_t *no_such_user(pool_t *pool)

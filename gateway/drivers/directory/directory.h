@@ -15,6 +15,7 @@ typedef struct {
     bool is_tls, is_ad_tls, is_verified;
     str_t ca_file; /* without ca_pem; null string: the system's */
     target_policy_t addr_policy;
+    int64_t deadline_us; /* over all exchanges, of clock_mono_us; 0: none */
 } directory_t;
 
 /* What the directory proved. Null strings: it did not say. */

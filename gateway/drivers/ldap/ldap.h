@@ -23,7 +23,8 @@ typedef struct {
     str_t ca_pem;           /* certificates as PEM text; wins over ca_file */
     str_t ca_file;          /* path; null string: the system's */
     target_policy_t addr_policy;
-    int timeout_ms; /* whole exchange; 0: 10,000 */
+    int timeout_ms;      /* whole exchange; 0: 10,000 */
+    int64_t deadline_us; /* of clock_mono_us, when that comes first; 0: none */
 } ldap_server_t;
 
 /* Who binds: a DN, or what the server takes in its place (Active Directory: user@domain). Both null strings:

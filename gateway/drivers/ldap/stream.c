@@ -19,7 +19,10 @@ err_t *ldap_stream_open(pool_t *pool, const ldap_server_t *server, ldap_stream_t
     uint16_t port = server->port != 0 ? server->port : server->tls == LDAP_TLS_IMPLICIT ? 636 : 389;
     target_socket_t connected;
     *out = (ldap_stream_t){.fd = -1, .deadline_us = clock_mono_us() + (int64_t)timeout_ms * 1000};
-    err_t *err = target_connect(pool, server->host, port, server->addr_policy, timeout_ms, &connected);
+    if (server->deadline_us != 0 && server->deadline_us < out->deadline_us)
+        out->deadline_us = server->deadline_us;
+    err_t *err = target_connect(pool, server->host, port, server->addr_policy,
+                                (int)(ldap_stream_left_us(out) / 1000) + 1, &connected);
     if (err == NULL)
         out->fd = connected.fd;
     else if (str_eq(err->code, STR("address")))

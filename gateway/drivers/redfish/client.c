@@ -138,6 +138,17 @@ static err_t *enter(const redfish_t *redfish, pool_t *pool)
     }
 }
 
+static int timeout_of(const redfish_options_t *options, const redfish_call_t *call)
+{
+    int timeout_ms = call->timeout_ms > 0      ? call->timeout_ms
+                     : options->timeout_ms > 0 ? options->timeout_ms
+                                               : 30000;
+    if (options->deadline_us == 0)
+        return timeout_ms;
+    int64_t left_ms = (options->deadline_us - clock_mono_us()) / 1000;
+    return left_ms < 1 ? 1 : left_ms < timeout_ms ? (int)left_ms : timeout_ms;
+}
+
 static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call_t *call,
                             fetch_response_t *response, json_t **body)
 {
@@ -160,8 +171,7 @@ static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call
         .username = is_basic ? options->username : STR_NULL,
         .password = is_basic ? str_from_c(redfish->password) : STR_NULL,
         .connect_timeout_ms = call->connect_timeout_ms > 0 ? call->connect_timeout_ms : connect_ms,
-        .timeout_ms =
-            call->timeout_ms > 0 ? call->timeout_ms : (options->timeout_ms > 0 ? options->timeout_ms : 30000),
+        .timeout_ms = timeout_of(options, call),
         .response_max = RESPONSE_MAX,
         .is_tls_unverified = !options->is_verified,
         .is_tls_legacy = options->is_legacy_tls,

@@ -47,7 +47,8 @@ typedef struct {
     bool is_guard_forced; /* go on in spite of an open breaker */
     target_policy_t addr_policy;
     int connect_timeout_ms;            /* 0: 5,000 (10,000 with legacy TLS) */
-    int timeout_ms;                    /* 0: 30,000 */
+    int timeout_ms;                    /* of one exchange; 0: 30,000 */
+    int64_t deadline_us;               /* of clock_mono_us, over all but the end of the session; 0: none */
     int attempts_max;                  /* of idempotent requests; 0: 3 */
     int retry_delay_ms;                /* first wait, doubled each time, at most 60 s; 0: 2,000 */
     redfish_guard_t *guard;            /* may be NULL in tests */

@@ -82,15 +82,17 @@ static void close_session(redfish_t *redfish)
     fetch_response_t response;
     json_t *body = NULL;
     pool_t *pool = pool_create();
+    bool has_deadline = redfish->options.deadline_us != 0;
     redfish->options.is_cancelled = NULL;
     redfish->options.is_guard_forced = true;
+    redfish->options.deadline_us = 0;
     redfish_call_t call = {.operation = REDFISH_SESSION_DELETE,
                            .method = STR("DELETE"),
                            .path = redfish->session_path,
                            .auth = REDFISH_AUTH_SESSION,
                            .is_idempotent = true,
-                           .timeout_ms = 10000};
-    redfish->options.attempts_max = 2;
+                           .timeout_ms = has_deadline ? 3000 : 10000}; /* somebody waits */
+    redfish->options.attempts_max = has_deadline ? 1 : 2;
     err_t *err = redfish_exchange(redfish, pool, &call, &response, &body);
     (void)err; /* it is in the record; the device ends idle sessions by itself */
     pool_destroy(pool);

@@ -6,6 +6,7 @@ import sys
 
 import share_servers as servers
 from active_directory import ADDRESS, BASE, NAME, REALM, ActiveDirectory
+from mail_servers import MailServer
 from world import World
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "executor"))
@@ -138,7 +139,73 @@ def test_share(world, kind, host, export, username="", password="", path="linux 
     return status, answer
 
 
-SCENES = {"shares": shares, "active_directory": active_directory}
+def set_mail(host, port, password, **more):
+    sql("delete from notification_settings")
+    insert("notification_settings", smtp_host=host, smtp_port=port, smtp_user="robot@mail.test", smtp_password=password,
+           smtp_from_email="basalt@mail.test", **more)
+
+
+def last_log():
+    return sql("select notification_type, status, error_message from notification_logs order by created_at desc limit 1")[0]
+
+
+def send_mail(world):
+    sql("delete from notification_logs")
+    status, answer = world.fn("send-notification", {"type": "email", "test": True, "to": "boss@mail.test", "subject": "Hello",
+                                                    "body": ".\nA line of a dot, and one more\n..\n"})
+    outcome = (answer.get("results") or {}).get("email") or {}
+    row = last_log()
+    return status, outcome, row
+
+
+def mail(world, count):
+    """Every way to sign in and to be refused; what really came of it stands in the answer and in the log."""
+    def server(port, **options):
+        return MailServer("10.77.0.25", port, world.certs, "mail.test", "robot@mail.test", CANARY, **options)
+
+    good = {"STARTTLS": server(587), "TLS from the start": server(465, implicit=True),
+            "PLAIN alone": server(2587, without=("LOGIN", "GSSAPI")), "LOGIN alone": server(2588, without=("PLAIN", "GSSAPI"))}
+    for what, one in good.items():
+        set_mail("mail.test", one.controller.port, CANARY)
+        status, outcome, row = send_mail(world)
+        count.check(status == 200 and outcome.get("success") is True and row["status"] == "success" and not row["error_message"],
+                    "mail: " + what, json.dumps([status, outcome, row]))
+        taken = one.mails[0] if one.mails else ("", [], "", False)
+        count.check(taken[0] == "basalt@mail.test" and taken[1] == ["boss@mail.test"] and "Subject: Hello" in taken[2] and taken[3]
+                    and one.logins[-1][1], "mail: %s: the mail came over TLS, after a login" % what, str(taken)[:500])
+    first = good["STARTTLS"]
+    set_mail("mail.test", 587, "wrong")
+    status, outcome, row = send_mail(world)
+    count.check(outcome.get("error") == row["error_message"] == "The mail server refused the login" and row["status"] == "failed"
+                and first.logins[-1][1] is False, "mail: a wrong password", json.dumps([outcome, row]))
+    before = len(first.logins)
+    with open("/etc/hosts", "a", encoding="ascii") as file:
+        file.write("10.77.0.25 alias.test\n")
+    set_mail("alias.test", 587, CANARY)
+    status, outcome, row = send_mail(world)
+    count.check("secure connection" in outcome.get("error", "") and row["status"] == "failed" and len(first.logins) == before,
+                "mail: a certificate of another name gets no password", json.dumps([outcome, row]))
+    bare = server(2589, offers_tls=False)
+    set_mail("mail.test", 2589, CANARY)
+    status, outcome, row = send_mail(world)
+    count.check("secure connection" in outcome.get("error", "") and row["status"] == "failed" and not bare.logins,
+                "mail: a server without TLS gets no password", json.dumps([outcome, row]))
+    for text, shown in (("550 5.1.1 Nobody here", "550 5.1.1 Nobody here"), ("550 You said " + CANARY, "(not shown)")):
+        refusing = server(2590, refusal=text)
+        set_mail("mail.test", 2590, CANARY)
+        status, outcome, row = send_mail(world)
+        refusing.controller.stop()
+        count.check(outcome.get("error") == row["error_message"] == "The mail server refused the mail: " + shown
+                    and row["status"] == "failed", "mail: a refusal is quoted, a secret in it is not", json.dumps([outcome, row]))
+    set_mail("127.0.0.1", 25, None)
+    status, outcome, row = send_mail(world)
+    count.check("not allowed" in outcome.get("error", "") and row["status"] == "failed", "mail: this host is no target",
+                json.dumps([outcome, row]))
+    for one in good.values():
+        one.controller.stop()
+
+
+SCENES = {"mail": mail, "shares": shares, "active_directory": active_directory}
 
 
 def main():
