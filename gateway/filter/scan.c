@@ -4,7 +4,20 @@
 
 void scan_init(scan_t *scan, pool_t *pool, str_t text)
 {
-    *scan = (scan_t){.pool = pool, .text = text};
+    scan->pool = pool;
+    scan->text = text;
+    scan->at = 0;
+    scan->depth = 0;
+    scan->is_over_limit = scan->is_quiet = false;
+    scan->limit_what = NULL;
+    scan->error.at = 0;
+    scan->error.count = 0;
+}
+
+void scan_init_quiet(scan_t *scan, pool_t *pool, str_t text)
+{
+    scan_init(scan, pool, text);
+    scan->is_quiet = true;
 }
 
 /* ---- characters ---- */
@@ -115,6 +128,8 @@ static bool satisfy(scan_t *scan, bool ok, int32_t c, size_t size, const scan_me
 {
     if (ok && c >= 0)
         return accept(scan, size);
+    if (scan->is_quiet)
+        return false;
     scan_message_t unexpected = {.kind = SCAN_SYS_UNEXPECTED, .character = c};
     return fail_at(scan, scan->at, &unexpected, expected);
 }
@@ -135,6 +150,8 @@ bool scan_literal(scan_t *scan, str_t literal)
     if (i == literal.len)
         return accept(scan, i);
     scan->at = start + i;
+    if (scan->is_quiet)
+        return false;
     size_t size;
     scan_message_t unexpected = {.kind = SCAN_SYS_UNEXPECTED, .character = scan_peek(scan, &size)};
     scan_message_t expected = {.kind = SCAN_EXPECTED, .text = literal, .is_quoted = true};
@@ -201,8 +218,8 @@ bool scan_eof(scan_t *scan)
 {
     size_t size;
     int32_t c = scan_peek(scan, &size);
-    if (c < 0)
-        return true;
+    if (c < 0 || scan->is_quiet)
+        return c < 0;
     scan_message_t unexpected = {.kind = SCAN_UNEXPECTED, .character = c};
     scan_message_t expected = {.kind = SCAN_EXPECTED, .text = STR("end of input")};
     return fail_at(scan, scan->at, &unexpected, &expected);
@@ -227,6 +244,8 @@ str_t scan_while_none_of(scan_t *scan, const char *set)
 void scan_mark(scan_t *scan, scan_mark_t *mark)
 {
     mark->at = scan->at;
+    if (scan->is_quiet)
+        return;
     copy_error(&mark->error, &scan->error);
     scan->error.at = scan->at;
     scan->error.count = 0;
@@ -235,6 +254,8 @@ void scan_mark(scan_t *scan, scan_mark_t *mark)
 /* The rule's own error joins what was known before it, unless the rule moved on. */
 static void rejoin(scan_t *scan, const scan_mark_t *mark)
 {
+    if (scan->is_quiet)
+        return;
     scan_error_t own;
     copy_error(&own, &scan->error);
     copy_error(&scan->error, &mark->error);
@@ -252,7 +273,7 @@ bool scan_settle_try(scan_t *scan, const scan_mark_t *mark, bool ok)
 
 bool scan_settle_label(scan_t *scan, const scan_mark_t *mark, bool ok, const char *label)
 {
-    if (scan->at != mark->at)
+    if (scan->at != mark->at || scan->is_quiet)
         return ok;
     if (!ok || scan->error.count > 0) {
         scan_error_t *error = &scan->error;
@@ -271,7 +292,8 @@ bool scan_settle_ahead(scan_t *scan, const scan_mark_t *mark, bool ok)
 {
     if (ok) {
         scan->at = mark->at;
-        copy_error(&scan->error, &mark->error);
+        if (!scan->is_quiet)
+            copy_error(&scan->error, &mark->error);
     } else if (scan->at == mark->at) {
         rejoin(scan, mark);
     }
@@ -282,6 +304,8 @@ bool scan_settle_not_ahead(scan_t *scan, const scan_mark_t *mark, bool ok)
 {
     size_t reached = scan->at;
     scan->at = mark->at;
+    if (scan->is_quiet)
+        return !ok;
     if (!ok) {
         rejoin(scan, mark);
         return true;

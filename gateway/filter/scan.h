@@ -35,10 +35,12 @@ typedef struct {
     uint16_t depth;     /* of recursive rules; their business */
     bool is_over_limit; /* a limit stopped the parse (limit_what says which) */
     const char *limit_what;
+    bool is_quiet; /* only whether it parses is asked: `error` stays empty, which is several times quicker */
     scan_error_t error;
 } scan_t;
 
 void scan_init(scan_t *scan, pool_t *pool, str_t text);
+void scan_init_quiet(scan_t *scan, pool_t *pool, str_t text);
 
 /* Code point at the scanner, -1 at the end; `*size` its bytes. */
 int32_t scan_peek(const scan_t *scan, size_t *size);

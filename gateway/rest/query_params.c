@@ -16,6 +16,7 @@ typedef struct {
     const rest_settings_t *settings;
     pool_t *pool;
     bool is_call_read;
+    bool is_explaining; /* it did not parse: once more, to say why */
     param_t *params;
     uint32_t count, operand_count;
     rest_request_t *out;
@@ -190,6 +191,14 @@ static str_t canonical_form(query_t *q)
 
 /* ---- parameters ---- */
 
+static void scan_begin(scan_t *scan, const query_t *q, str_t text)
+{
+    if (q->is_explaining)
+        scan_init(scan, q->pool, text);
+    else
+        scan_init_quiet(scan, q->pool, text);
+}
+
 static bool is_filter(const param_t *param)
 {
     return !str_is_null(param->value) && rest_param_is_filter(param->name);
@@ -212,7 +221,7 @@ static err_t *scan_failure(const query_t *q, const scan_t *scan, const char *wha
 static err_t *parse_tree_path(const query_t *q, str_t name, rest_path_t *path, rest_field_t *field)
 {
     scan_t scan;
-    scan_init(&scan, q->pool, name);
+    scan_begin(&scan, q, name);
     return rest_scan_tree_path(&scan, path, field) ? NULL : scan_failure(q, &scan, "tree path", name);
 }
 
@@ -232,7 +241,7 @@ static err_t *parse_orders(query_t *q)
         if (err != NULL)
             return err;
         scan_t scan;
-        scan_init(&scan, q->pool, param->value);
+        scan_begin(&scan, q, param->value);
         if (!rest_scan_order(&scan, q->settings, &orders[count]))
             return scan_failure(q, &scan, "order", param->value);
         count++;
@@ -246,7 +255,7 @@ static err_t *parse_orders(query_t *q)
 static err_t *parse_logic_path(const query_t *q, str_t name, rest_path_t *path, str_t *op)
 {
     scan_t scan;
-    scan_init(&scan, q->pool, name);
+    scan_begin(&scan, q, name);
     str_t *names = NULL;
     uint32_t count = 0, capacity = 0, kept = 0;
     bool is_not = false;
@@ -282,7 +291,7 @@ static err_t *parse_logic(query_t *q)
         if (err != NULL)
             return err;
         scan_t scan;
-        scan_init(&scan, q->pool, pool_concat(q->pool, 2, op, param->value));
+        scan_begin(&scan, q, pool_concat(q->pool, 2, op, param->value));
         if (!rest_scan_logic(&scan, q->settings, &trees[count].tree))
             return scan_failure(q, &scan, "logic tree", param->value);
         count++;
@@ -305,7 +314,7 @@ static err_t *parse_columns(query_t *q)
     if (param == NULL)
         return NULL;
     scan_t scan;
-    scan_init(&scan, q->pool, param->value);
+    scan_begin(&scan, q, param->value);
     const str_t *names;
     uint32_t count, kept = 0;
     if (!rest_scan_columns(&scan, &names, &count))
@@ -327,7 +336,7 @@ static err_t *parse_select(query_t *q)
     const param_t *param = find_param(q, STR("select"));
     str_t text = param != NULL ? param->value : STR("*");
     scan_t scan;
-    scan_init(&scan, q->pool, text);
+    scan_begin(&scan, q, text);
     if (!rest_scan_select(&scan, q->settings, &q->out->select, &q->out->select_count))
         return scan_failure(q, &scan, "select parameter", text);
     return NULL;
@@ -339,7 +348,7 @@ static err_t *parse_on_conflict(query_t *q)
     if (param == NULL)
         return NULL;
     scan_t scan;
-    scan_init(&scan, q->pool, param->value);
+    scan_begin(&scan, q, param->value);
     q->out->has_on_conflict = true;
     if (!rest_scan_columns(&scan, &q->out->on_conflict, &q->out->on_conflict_count))
         return scan_failure(q, &scan, "on_conflict parameter", param->value);
@@ -374,7 +383,7 @@ static err_t *add_filter(query_t *q, filters_t *lists, const param_t *param)
     if (err != NULL)
         return err;
     scan_t scan;
-    scan_init(&scan, q->pool, param->value);
+    scan_begin(&scan, q, param->value);
     if (filter_parse(&scan, FILTER_VALUE_WHOLE, q->settings->list_max, &condition.tree.expr)) {
         if (out->filter_count == q->settings->filters_max) {
             scan.is_over_limit = true;
@@ -488,19 +497,31 @@ static err_t *parse_ranges(query_t *q, rest_query_range_t *range)
     return NULL;
 }
 
+static err_t *parse_params(query_t *q, rest_query_range_t *range)
+{
+    *range = (rest_query_range_t){0};
+    err_t *err;
+    /* the order in which the peer reports the first mistake */
+    if ((err = parse_orders(q)) != NULL || (err = parse_logic(q)) != NULL ||
+        (err = parse_columns(q)) != NULL || (err = parse_select(q)) != NULL ||
+        (err = parse_filters(q)) != NULL || (err = parse_on_conflict(q)) != NULL)
+        return err;
+    return parse_ranges(q, range);
+}
+
 err_t *rest_parse_query(const rest_settings_t *settings, pool_t *pool, str_t query, bool is_call_read,
                         rest_request_t *out, rest_query_range_t *range)
 {
     query_t q = {.settings = settings, .pool = pool, .is_call_read = is_call_read, .out = out};
-    *range = (rest_query_range_t){0};
     err_t *err = split_query(&q, query);
     if (err != NULL)
         return err;
     out->canonical_query = canonical_form(&q);
-    /* the order in which the peer reports the first mistake */
-    if ((err = parse_orders(&q)) != NULL || (err = parse_logic(&q)) != NULL ||
-        (err = parse_columns(&q)) != NULL || (err = parse_select(&q)) != NULL ||
-        (err = parse_filters(&q)) != NULL || (err = parse_on_conflict(&q)) != NULL)
-        return err;
-    return parse_ranges(&q, range);
+    const rest_request_t before = *out;
+    err = parse_params(&q, range);
+    if (err == NULL)
+        return NULL;
+    *out = before;
+    q.is_explaining = true;
+    return parse_params(&q, range);
 }
