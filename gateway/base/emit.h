@@ -28,7 +28,8 @@ void emit_bool(emit_t *emit, bool value);
 void emit_null(emit_t *emit);
 void emit_raw(emit_t *emit, str_t json); /* already JSON */
 
-/* The members of an object without its braces ("\"a\":1,\"b\":2"), into the current object. Empty: nothing. */
+/* The members of an object without its braces ("\"a\":1,\"b\":2"), into the current object. Empty: nothing.
+ */
 void emit_raw_members(emit_t *emit, str_t members);
 
 /* Key and value in one call; the literal form carries the length at compile time. */
@@ -41,5 +42,7 @@ void emit_raw_members(emit_t *emit, str_t members);
 /* Appends `value` as a JSON string with quotes; the hot path of every result (scans 16 bytes at a time).
  * Escapes as PostgreSQL's escape_json: \b \f \n \r \t \" \\ and \u00XX; other bytes are copied. */
 void emit_json_string(buf_t *out, str_t value);
+/* Bytes at `s` that stand in a JSON string as they are. */
+size_t emit_plain_run(const char *s, size_t len);
 
 #endif

@@ -1,5 +1,6 @@
 /* One pass over a JSON body: is it JSON, and which keys do its objects have? The text itself goes to
  * PostgreSQL. */
+#include "base/emit.h"
 #include "rest/grammar.h"
 #include "rest/parse.h"
 
@@ -19,7 +20,8 @@ typedef struct {
 
 static void skip_blanks(json_reader_t *r)
 {
-    while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r'))
+    while (r->at < r->end && (unsigned char)*r->at <= ' ' &&
+           (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r'))
         r->at++;
 }
 
@@ -58,21 +60,16 @@ static bool skip_string(json_reader_t *r, str_t *raw, bool *has_escape)
 {
     const char *start = r->at;
     *has_escape = false;
-    while (r->at < r->end) {
-        unsigned char c = (unsigned char)*r->at++;
-        if (c == '"') {
+    for (;;) {
+        r->at += emit_plain_run(r->at, (size_t)(r->end - r->at));
+        if (take(r, '"')) {
             *raw = str_make(start, (size_t)(r->at - start) - 1);
             return true;
         }
-        if (c < 0x20)
+        *has_escape = true;
+        if (!take(r, '\\') || !skip_escape(r))
             return false;
-        if (c == '\\') {
-            *has_escape = true;
-            if (!skip_escape(r))
-                return false;
-        }
     }
-    return false;
 }
 
 static bool skip_digits(json_reader_t *r)
