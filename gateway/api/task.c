@@ -17,6 +17,7 @@ static identity_t copy_identity(pool_t *pool, const identity_t *from)
     identity_t to = *from;
     to.role = pool_str(pool, from->role);
     to.claims_json = pool_str(pool, from->claims_json);
+    to.session_claims = pool_str(pool, from->session_claims);
     to.sub = str_is_null(from->sub) ? STR_NULL : pool_str(pool, from->sub);
     to.session_id = str_is_null(from->session_id) ? STR_NULL : pool_str(pool, from->session_id);
     return to;

@@ -2,52 +2,6 @@
 #include "db/ident.h"
 #include "rest/run.h"
 
-#define SETTINGS_MAX 64
-
-/* ---- claims ---- */
-
-/* True when the object's text has the member `role` at its top level. */
-static bool has_role_member(str_t json)
-{
-    static const str_t MEMBER = {"\"role\":", 7};
-    int depth = 0;
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.base[i];
-        if (c == '"') {
-            if (depth == 1 && str_starts_with(str_slice(json, i, json.len), MEMBER) && i > 0 &&
-                (json.base[i - 1] == '{' || json.base[i - 1] == ','))
-                return true;
-            for (i++; i < json.len && json.base[i] != '"'; i++)
-                if (json.base[i] == '\\')
-                    i++;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
-    }
-    return false;
-}
-
-/* The claims with the role that is in force. */
-static str_t claims_text(pool_t *pool, const identity_t *identity)
-{
-    str_t claims = identity->claims_json;
-    if (claims.len > 2 && has_role_member(claims))
-        return claims;
-    buf_t out;
-    buf_init(&out, pool, claims.len + identity->role.len + 16);
-    buf_append_lit(&out, "{\"role\":");
-    emit_json_string(&out, identity->role);
-    if (claims.len > 2) {
-        buf_append_char(&out, ',');
-        buf_append_str(&out, str_slice(claims, 1, claims.len));
-    } else {
-        buf_append_char(&out, '}');
-    }
-    return buf_str(&out);
-}
-
 /* ---- request.* ---- */
 
 /* Header bytes are Latin-1 unless they are valid UTF-8. */
@@ -126,6 +80,8 @@ static str_t search_path(rest_run_t *run)
 
 /* ---- the list ---- */
 
+#define OWN_SETTINGS 7 /* those that rest_session_fill names */
+
 typedef struct {
     db_setting_t *items;
     size_t count;
@@ -133,8 +89,7 @@ typedef struct {
 
 static void add(list_t *list, str_t name, str_t value)
 {
-    if (list->count < SETTINGS_MAX)
-        list->items[list->count++] = (db_setting_t){name, value};
+    list->items[list->count++] = (db_setting_t){name, value};
 }
 
 static void take_role_settings(rest_run_t *run, const schema_role_t *role)
@@ -157,10 +112,11 @@ void rest_session_fill(rest_run_t *run)
 {
     const rest_settings_t *settings = run->settings;
     const rest_plan_t *plan = &run->plan;
-    list_t list = {.items = POOL_ARRAY(run->pool, db_setting_t, SETTINGS_MAX)};
+    size_t count_max = OWN_SETTINGS + plan->setting_count + settings->app_setting_count;
+    list_t list = {.items = pool_alloc(run->pool, count_max * sizeof(db_setting_t))};
     str_t path = run->ctx->path;
     add(&list, STR("search_path"), search_path(run));
-    add(&list, STR("request.jwt.claims"), claims_text(run->pool, run->identity));
+    add(&list, STR("request.jwt.claims"), run->identity->session_claims);
     add(&list, STR("request.method"), run->request.method);
     add(&list, STR("request.path"), path.len > 0 ? as_utf8(run->pool, path) : STR("/"));
     add(&list, STR("request.headers"), headers_json(run));

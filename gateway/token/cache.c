@@ -1,25 +1,23 @@
 #include "token/cache.h"
 
 #include "base/crypt.h"
-#include "base/map.h"
+#include "base/lru.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-/* One allocation: the struct, then the bytes of token and strings. */
-typedef struct entry {
-    struct entry *newer, *older;
-    size_t size;
-    str_t jwt;
+/* One allocation: the struct, the strings of the facts, the token. */
+typedef struct {
+    lru_node_t node; /* first; its key is the token */
+    size_t size, facts_len;
     token_facts_t facts;
     char bytes[];
 } entry_t;
 
 struct token_cache {
     pthread_mutex_t lock;
-    map_t *by_token;
-    entry_t *newest, *oldest;
-    size_t count, count_max;
+    lru_t *entries;
+    size_t count_max;
 };
 
 token_cache_t *token_cache_create(size_t entries_max)
@@ -28,31 +26,15 @@ token_cache_t *token_cache_create(size_t entries_max)
     if (cache == NULL)
         abort();
     pthread_mutex_init(&cache->lock, NULL);
-    cache->by_token = map_create(NULL, 64);
+    cache->entries = lru_create();
     cache->count_max = entries_max;
     return cache;
 }
 
-static void unlink_entry(token_cache_t *cache, entry_t *entry)
+static void remove_entry(token_cache_t *cache, lru_node_t *node)
 {
-    *(entry->newer != NULL ? &entry->newer->older : &cache->newest) = entry->older;
-    *(entry->older != NULL ? &entry->older->newer : &cache->oldest) = entry->newer;
-    entry->newer = entry->older = NULL;
-}
-
-static void link_newest(token_cache_t *cache, entry_t *entry)
-{
-    entry->newer = NULL;
-    entry->older = cache->newest;
-    *(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = entry;
-    cache->newest = entry;
-}
-
-static void remove_entry(token_cache_t *cache, entry_t *entry)
-{
-    map_remove(cache->by_token, entry->jwt);
-    unlink_entry(cache, entry);
-    cache->count--;
+    entry_t *entry = (entry_t *)(void *)node;
+    lru_remove(cache->entries, node);
     crypt_wipe(entry, entry->size);
     free(entry);
 }
@@ -61,29 +43,42 @@ void token_cache_destroy(token_cache_t *cache)
 {
     if (cache == NULL)
         return;
-    while (cache->oldest != NULL)
-        remove_entry(cache, cache->oldest);
-    map_destroy(cache->by_token);
+    for (lru_node_t *oldest; (oldest = lru_oldest(cache->entries)) != NULL;)
+        remove_entry(cache, oldest);
+    lru_destroy(cache->entries);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
+}
+
+/* ---- strings of an identity ---- */
+
+typedef struct {
+    str_t *items[5];
+} strings_t;
+
+static strings_t strings_of(identity_t *identity)
+{
+    return (strings_t){{&identity->role, &identity->claims_json, &identity->session_claims, &identity->sub,
+                        &identity->session_id}};
+}
+
+static void move(str_t *s, const char *from, const char *to)
+{
+    if (!str_is_null(*s))
+        s->base = to + (s->base - from);
 }
 
 bool token_cache_get(token_cache_t *cache, pool_t *pool, str_t jwt, token_facts_t *out)
 {
     pthread_mutex_lock(&cache->lock);
-    entry_t *entry = map_get(cache->by_token, jwt);
+    const entry_t *entry = (const entry_t *)(void *)lru_get(cache->entries, jwt);
     if (entry != NULL) {
-        if (entry != cache->newest) {
-            unlink_entry(cache, entry);
-            link_newest(cache, entry);
-        }
         *out = entry->facts;
-        identity_t *identity = &out->identity;
-        identity->role = pool_str(pool, identity->role);
-        identity->claims_json = pool_str(pool, identity->claims_json);
-        identity->sub = str_is_null(identity->sub) ? STR_NULL : pool_str(pool, identity->sub);
-        identity->session_id =
-            str_is_null(identity->session_id) ? STR_NULL : pool_str(pool, identity->session_id);
+        char *bytes = pool_alloc(pool, entry->facts_len);
+        memcpy(bytes, entry->bytes, entry->facts_len);
+        strings_t strings = strings_of(&out->identity);
+        for (size_t i = 0; i < 5; i++)
+            move(strings.items[i], entry->bytes, bytes);
     }
     pthread_mutex_unlock(&cache->lock);
     return entry != NULL;
@@ -100,34 +95,36 @@ static str_t place(char **at, str_t s)
     return placed;
 }
 
+/* Most tokens name their role, so that both forms of the claims are one text. */
 static entry_t *entry_create(str_t jwt, const token_facts_t *facts)
 {
-    const identity_t *from = &facts->identity;
-    size_t size = sizeof(entry_t) + jwt.len + from->role.len + from->claims_json.len + from->sub.len +
-                  from->session_id.len + 1;
+    token_facts_t placed = *facts;
+    strings_t strings = strings_of(&placed.identity);
+    bool is_one_text = facts->identity.session_claims.base == facts->identity.claims_json.base;
+    size_t size = sizeof(entry_t) + jwt.len + 1;
+    for (size_t i = 0; i < 5; i++)
+        size += strings.items[i]->len;
     entry_t *entry = malloc(size);
     if (entry == NULL)
         abort();
     char *at = entry->bytes;
-    *entry = (entry_t){.size = size, .facts = *facts};
-    entry->jwt = place(&at, jwt);
-    entry->facts.identity.role = place(&at, from->role);
-    entry->facts.identity.claims_json = place(&at, from->claims_json);
-    entry->facts.identity.sub = place(&at, from->sub);
-    entry->facts.identity.session_id = place(&at, from->session_id);
+    for (size_t i = 0; i < 5; i++)
+        if (strings.items[i] != &placed.identity.session_claims || !is_one_text)
+            *strings.items[i] = place(&at, *strings.items[i]);
+    if (is_one_text)
+        placed.identity.session_claims = placed.identity.claims_json;
+    *entry = (entry_t){.size = size, .facts_len = (size_t)(at - entry->bytes), .facts = placed};
+    entry->node.key = place(&at, jwt);
     return entry;
 }
 
 void token_cache_put(token_cache_t *cache, str_t jwt, const token_facts_t *facts)
 {
     pthread_mutex_lock(&cache->lock);
-    if (map_get(cache->by_token, jwt) == NULL) {
-        if (cache->count >= cache->count_max)
-            remove_entry(cache, cache->oldest);
-        entry_t *entry = entry_create(jwt, facts);
-        map_put(cache->by_token, entry->jwt, entry);
-        link_newest(cache, entry);
-        cache->count++;
+    if (lru_get(cache->entries, jwt) == NULL) {
+        if (lru_count(cache->entries) >= cache->count_max)
+            remove_entry(cache, lru_oldest(cache->entries));
+        lru_put(cache->entries, &entry_create(jwt, facts)->node);
     }
     pthread_mutex_unlock(&cache->lock);
 }
@@ -135,16 +132,16 @@ void token_cache_put(token_cache_t *cache, str_t jwt, const token_facts_t *facts
 void token_cache_drop(token_cache_t *cache, str_t jwt)
 {
     pthread_mutex_lock(&cache->lock);
-    entry_t *entry = map_get(cache->by_token, jwt);
-    if (entry != NULL)
-        remove_entry(cache, entry);
+    lru_node_t *node = lru_get(cache->entries, jwt);
+    if (node != NULL)
+        remove_entry(cache, node);
     pthread_mutex_unlock(&cache->lock);
 }
 
 size_t token_cache_count(token_cache_t *cache)
 {
     pthread_mutex_lock(&cache->lock);
-    size_t count = cache->count;
+    size_t count = lru_count(cache->entries);
     pthread_mutex_unlock(&cache->lock);
     return count;
 }

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/crypt.h"
+#include "base/emit.h"
 #include "base/read_json.h"
 #include "token/cache.h"
 #include "token/decode.h"
@@ -18,8 +19,22 @@ struct token_verifier {
     token_keys_t keys;
     role_path_t *role_path;
     str_t audience, anon_role;
+    str_t anon_claims;    /* session_claims of who has no token */
     token_cache_t *cache; /* NULL: none */
 };
+
+/* `claims` is an object without a member "role". */
+static str_t with_role(pool_t *pool, str_t claims, str_t role)
+{
+    buf_t out;
+    buf_init(&out, pool, claims.len + role.len + 16);
+    buf_append_lit(&out, "{\"role\":");
+    emit_json_string(&out, role);
+    if (claims.len > 2)
+        buf_append_char(&out, ',');
+    buf_append_str(&out, str_slice(claims, 1, claims.len));
+    return buf_str(&out);
+}
 
 err_t *token_verifier_create(pool_t *errors, const token_options_t *options, token_verifier_t **out)
 {
@@ -28,6 +43,7 @@ err_t *token_verifier_create(pool_t *errors, const token_options_t *options, tok
     verifier->pool = pool;
     verifier->audience = options->audience.len > 0 ? pool_str(pool, options->audience) : STR_NULL;
     verifier->anon_role = options->anon_role.len > 0 ? pool_str(pool, options->anon_role) : STR_NULL;
+    verifier->anon_claims = with_role(pool, STR("{}"), verifier->anon_role);
     str_t path = options->role_claim_key.len > 0 ? options->role_claim_key : STR("$.role");
     err_t *err = role_path_parse(pool, errors, path, &verifier->role_path);
     if (err == NULL)
@@ -152,6 +168,8 @@ static err_t *read_facts(const token_verifier_t *verifier, pool_t *pool, const j
         err = read_role(verifier, pool, claims, &identity->role);
     if (err != NULL)
         return err;
+    bool has_role = json_object_get(claims, "role") != NULL;
+    identity->session_claims = has_role ? text : with_role(pool, text, identity->role);
     identity->sub = copy_claim(pool, claims, "sub");
     identity->session_id = copy_claim(pool, claims, "session_id");
     identity->exp = facts->has_exp ? (int64_t)facts->exp : 0;
@@ -176,7 +194,8 @@ static err_t *verify_fresh(token_verifier_t *verifier, pool_t *pool, str_t jwt, 
 
 err_t *token_verify(token_verifier_t *verifier, pool_t *pool, str_t jwt, identity_t *out)
 {
-    *out = (identity_t){.role = verifier->anon_role, .claims_json = STR("{}")};
+    *out = (identity_t){
+        .role = verifier->anon_role, .claims_json = STR("{}"), .session_claims = verifier->anon_claims};
     if (str_is_null(jwt))
         return str_is_null(verifier->anon_role) ? require_role(pool) : NULL;
     if (verifier->keys.count == 0)
