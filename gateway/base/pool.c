@@ -5,9 +5,11 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#define RED_ZONE 16 /* poisoned bytes behind every piece, so that overruns inside a block are seen */
+#define RED_ZONE 16  /* poisoned bytes behind every piece, so that overruns inside a block are seen */
+#define SPARES_MAX 0 /* and what is freed stays poisoned */
 #else
 #define RED_ZONE 0
+#define SPARES_MAX 32
 #define ASAN_POISON_MEMORY_REGION(base, len) ((void)(base), (void)(len))
 #define ASAN_UNPOISON_MEMORY_REGION(base, len) ((void)(base), (void)(len))
 #endif
@@ -33,6 +35,7 @@ struct pool {
     char *free_base; /* free part of the block in use */
     size_t free_len;
     size_t block_size; /* of the block in use */
+    size_t first_size; /* of its own block */
     size_t used;
     disposer_t *newest;
 };
@@ -59,6 +62,25 @@ static void *block_alloc(size_t size)
     return block;
 }
 
+/* Blocks of ended requests for the next ones: too large for malloc's own quick lists. */
+static _Thread_local struct {
+    void *blocks[SPARES_MAX + 1];
+    int count;
+} spares;
+
+static void *take_first(size_t size)
+{
+    return size == POOL_REQUEST_SIZE && spares.count > 0 ? spares.blocks[--spares.count] : block_alloc(size);
+}
+
+static void give_first(void *block, size_t size)
+{
+    if (size == POOL_REQUEST_SIZE && spares.count < SPARES_MAX)
+        spares.blocks[spares.count++] = block;
+    else
+        free(block);
+}
+
 pool_t *pool_create(void)
 {
     return pool_create_sized(FIRST_BLOCK);
@@ -68,8 +90,9 @@ pool_t *pool_create_sized(size_t first)
 {
     size_t head = align_up(sizeof(pool_t));
     first = align_up(first < 2 * head ? 2 * head : first);
-    pool_t *pool = block_alloc(first);
-    *pool = (pool_t){.free_base = (char *)pool + head, .free_len = first - head, .block_size = first};
+    pool_t *pool = take_first(first);
+    *pool = (pool_t){
+        .free_base = (char *)pool + head, .free_len = first - head, .block_size = first, .first_size = first};
     ASAN_POISON_MEMORY_REGION(pool->free_base, pool->free_len);
     return pool;
 }
@@ -89,7 +112,7 @@ void pool_destroy(pool_t *pool)
         free(block);
         block = next;
     }
-    free(pool);
+    give_first(pool, pool->first_size);
 }
 
 /* A block of its own for a piece that would waste the shared ones. */

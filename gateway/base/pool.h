@@ -15,6 +15,9 @@ pool_t *pool_create(void);
 /* The same with a first block of `first` bytes instead of 4 KiB: for what is small and many, or, from 64 KiB
  * on, large: all its blocks are as large then. */
 pool_t *pool_create_sized(size_t first);
+/* A first block that holds what an ordinary request needs. The thread keeps some of them for its next
+ * requests. */
+#define POOL_REQUEST_SIZE ((size_t)8192)
 
 /* Runs the dispose callbacks, newest first, then frees all memory. NULL is allowed. */
 void pool_destroy(pool_t *pool);

@@ -2,11 +2,12 @@
 
 static void append_doubled(buf_t *sql, str_t text, char quote)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.base[i] == quote)
-            buf_append_char(sql, quote);
-        buf_append_char(sql, text.base[i]);
+    for (size_t at; (at = str_find_char(text, quote, 0)) != SIZE_MAX;
+         text = str_slice(text, at + 1, text.len)) {
+        buf_append_str(sql, str_slice(text, 0, at + 1));
+        buf_append_char(sql, quote);
     }
+    buf_append_str(sql, text);
 }
 
 void ident_append(buf_t *sql, str_t name)

@@ -77,7 +77,7 @@ static void find_client(http_request_t *request)
 
 http_request_t *http_request_create(http_conn_t *conn, h2o_req_t *native)
 {
-    pool_t *pool = pool_create();
+    pool_t *pool = pool_create_sized(POOL_REQUEST_SIZE);
     http_request_t *request = POOL_NEW(pool, http_request_t);
     request->native = native;
     request->pool = pool;

@@ -78,58 +78,81 @@ void http_set_reason(http_request_t *request, str_t reason)
 
 /* --- headers --- */
 
-static bool is_token(str_t name)
+/* The characters of a token (RFC 9110 section 5.6.2) as bits. */
+static const uint64_t TOKEN_CHARS[2] = {UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe)};
+
+/* Copies a header's name in lower case; false when it is no token. */
+static bool lower_name(char *to, str_t name)
 {
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.base[i];
-        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+        if (c >= 0x80 || (TOKEN_CHARS[c >> 6] >> (c & 63) & 1) == 0)
             return false;
+        to[i] = (char)(c >= 'A' && c <= 'Z' ? c | 32 : c);
     }
     return name.len != 0;
 }
 
 /* These belong to the connection and to the framing, which are libh2o's and this room's business. */
-static bool is_reserved(str_t name)
+static bool is_reserved(str_t lower)
 {
-    static const char *const names[] = {"connection", "content-length", "transfer-encoding", "date",
-                                        "keep-alive"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (str_eq_nocase(name, str_from_c(names[i])))
-            return true;
-    return false;
+    switch (lower.len) {
+    case 4:
+        return str_eq(lower, STR("date"));
+    case 10:
+        return str_eq(lower, STR("connection")) || str_eq(lower, STR("keep-alive"));
+    case 14:
+        return str_eq(lower, STR("content-length"));
+    case 17:
+        return str_eq(lower, STR("transfer-encoding"));
+    default:
+        return false;
+    }
 }
 
-static bool is_sane(http_request_t *request, str_t name, str_t value)
+static bool is_one_line(str_t value)
 {
-    if (request->state != HTTP_STATE_OPEN || is_reserved(name))
-        return false;
-    bool is_good = is_token(name);
-    for (size_t i = 0; i < value.len && is_good; i++)
-        is_good = value.base[i] != '\r' && value.base[i] != '\n' && value.base[i] != '\0';
-    if (!is_good)
-        observe(LOG_WARN, "http_header_refused", F_STR("name", is_token(name) ? name : STR("?")));
-    return is_good;
+    return str_find_char(value, '\r', 0) == SIZE_MAX && str_find_char(value, '\n', 0) == SIZE_MAX &&
+           str_find_char(value, '\0', 0) == SIZE_MAX;
+}
+
+static void delete_header(http_request_t *request, str_t lower)
+{
+    h2o_headers_t *headers = &request->native->res.headers;
+    for (size_t i = headers->size; i-- > 0;)
+        if (str_eq(str_make(headers->entries[i].name->base, headers->entries[i].name->len), lower))
+            h2o_delete_header(headers, (ssize_t)i);
+}
+
+static void put_header(http_request_t *request, str_t name, str_t value, bool is_replacing)
+{
+    if (request->state != HTTP_STATE_OPEN)
+        return;
+    char *copy = pool_alloc(request->pool, name.len + 1);
+    str_t lower = str_make(copy, name.len);
+    bool is_name = lower_name(copy, name);
+    if (!is_name || !is_one_line(value)) {
+        observe(LOG_WARN, "http_header_refused", F_STR("name", is_name ? name : STR("?")));
+        return;
+    }
+    if (is_reserved(lower))
+        return;
+    if (is_replacing)
+        delete_header(request, lower);
+    str_t own_name = str_eq(lower, name) ? lower : pool_str(request->pool, name);
+    str_t own_value = value.len != 0 ? pool_str(request->pool, value) : STR("");
+    h2o_add_header_by_str(&request->native->pool, &request->native->res.headers, lower.base, lower.len, 0,
+                          own_name.base, own_value.base, own_value.len);
 }
 
 void http_add_header(http_request_t *request, str_t name, str_t value)
 {
-    if (!is_sane(request, name, value))
-        return;
-    str_t own_name = pool_str(request->pool, name);
-    str_t own_value = value.len != 0 ? pool_str(request->pool, value) : STR("");
-    char *lower = pool_cstr(request->pool, name);
-    h2o_strtolower(lower, name.len);
-    h2o_add_header_by_str(&request->native->pool, &request->native->res.headers, lower, name.len, 0,
-                          own_name.base, own_value.base, own_value.len);
+    put_header(request, name, value, false);
 }
 
 void http_set_header(http_request_t *request, str_t name, str_t value)
 {
-    h2o_headers_t *headers = &request->native->res.headers;
-    for (size_t i = headers->size; request->state == HTTP_STATE_OPEN && i-- > 0;)
-        if (str_eq_nocase(str_make(headers->entries[i].name->base, headers->entries[i].name->len), name))
-            h2o_delete_header(headers, (ssize_t)i);
-    http_add_header(request, name, value);
+    put_header(request, name, value, true);
 }
 
 void http_on_respond(http_request_t *request, void (*fn)(void *arg, http_request_t *request, int status),

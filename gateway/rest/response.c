@@ -9,10 +9,21 @@
 
 str_t rest_content_range(pool_t *pool, int64_t lower, int64_t upper, int64_t total)
 {
-    str_t all = total < 0 ? STR("*") : pool_printf(pool, "%lld", (long long)total);
-    if (total == 0 || lower > upper)
-        return pool_concat(pool, 2, STR("*/"), all);
-    return pool_printf(pool, "%lld-%lld/%.*s", (long long)lower, (long long)upper, STR_ARG(all));
+    buf_t out;
+    buf_init(&out, pool, 64);
+    if (total == 0 || lower > upper) {
+        buf_append_char(&out, '*');
+    } else {
+        buf_append_int(&out, lower);
+        buf_append_char(&out, '-');
+        buf_append_int(&out, upper);
+    }
+    buf_append_char(&out, '/');
+    if (total < 0)
+        buf_append_char(&out, '*');
+    else
+        buf_append_int(&out, total);
+    return buf_str(&out);
 }
 
 /* ---- parts ---- */
