@@ -73,6 +73,10 @@ bool fn_admit_executor(api_task_t *task, const char *roles, const char *unauthor
 /* Replies that the caller could not be looked up: 503 when the database is away, else 500. */
 void fn_fail_lookup(api_task_t *task, const err_t *err,
                     void (*fail)(api_task_t *task, int status, str_t message));
+/* Whether the request carries an API token (X-API-Token); who its owner is: then he is the caller. False
+ * after having replied 401. */
+bool fn_has_api_token(api_task_t *task);
+bool fn_api_token(api_task_t *task);
 /* The secret shared with the executor: the database's, else the configured one; the null string for none. */
 str_t fn_shared_secret(api_task_t *task);
 

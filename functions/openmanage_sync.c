@@ -146,27 +146,11 @@ static void queue_job(api_task_t *task)
         sync_summary_reply(task, &summary, false);
 }
 
-/* An API token stands for its owner. False after having replied. */
+/* False after having replied. */
 static bool identify(api_task_t *task)
 {
-    db_session_t *session = NULL;
-    db_rows_t rows = {0};
-    str_t token = api_task_header(task, "x-api-token");
-    if (token.len > 0) {
-        err_t *err = fn_begin_service(task, &session);
-        if (err == NULL)
-            err = db_session_query(session, STR("select public.validate_api_token($1)"), DB_PARAMS(token),
-                                   &rows);
-        if (err == NULL)
-            err = db_session_commit(session); /* it notes when the token was used */
-        else
-            db_session_rollback(session);
-        bool is_known = err == NULL && rows.row_count == 1 && str_is_uuid(db_value(&rows, 0, 0));
-        if (!is_known)
-            fn_fail(task, 401, STR("Invalid or expired API token"));
-        task->identity = (identity_t){.sub = is_known ? db_value(&rows, 0, 0) : STR_NULL};
-        return is_known;
-    }
+    if (fn_has_api_token(task))
+        return fn_api_token(task);
     fn_caller_t caller = FN_CALLER_GONE;
     err_t *err = fn_caller_check(task, NULL, &caller);
     if (err == NULL && caller == FN_CALLER_FINE)

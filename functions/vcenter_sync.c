@@ -167,12 +167,25 @@ static str_t uuid_or_null(const json_t *body, const char *key)
     return str_is_uuid(text) ? text : STR_NULL;
 }
 
+/* Scripts come with an API token, whose owner needs a role. False after having replied. */
+static bool admit(api_task_t *task, fn_proof_t *proof)
+{
+    if (!fn_has_api_token(task))
+        return fn_admit_executor(task, "admin operator", FN_BAD_PROOF, fn_fail_success, proof);
+    if (!fn_api_token(task))
+        return false;
+    *proof = FN_PROOF_JWT;
+    if (fn_caller_has_role(task, "admin operator"))
+        return true;
+    fn_fail_success(task, 403, STR("Insufficient permissions"));
+    return false;
+}
+
 void fn_vcenter_sync(api_task_t *task)
 {
     json_t *body = NULL;
     fn_proof_t proof = FN_PROOF_NONE;
-    if (!fn_admit_executor(task, "admin operator", FN_BAD_PROOF, fn_fail_success, &proof) ||
-        !fn_body(task, &body, fn_fail_success))
+    if (!admit(task, &proof) || !fn_body(task, &body, fn_fail_success))
         return;
     const json_t *hosts = json_object_get(body, "hosts");
     bool is_absent = hosts == NULL || json_is_null(hosts) || json_is_false(hosts);

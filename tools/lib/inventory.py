@@ -1,8 +1,10 @@
 """What the inventory tools share: settings from the environment, HTTPS without redirects, exit codes, a summary."""
+import http.client
 import json
 import os
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -46,25 +48,51 @@ class Service:
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect(),
                                                   urllib.request.HTTPSHandler(context=context))
 
-    def call(self, method, path, body=None, headers=None):
-        """(status, headers, JSON or None). Anything but 2xx is returned, not raised."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data=data, method=method, headers=dict(
-            {"Accept": "application/json", "Content-Type": "application/json"}, **self.headers, **(headers or {})))
+    def exchange(self, method, path, data, headers):
+        """(status, headers, bytes). Anything but 2xx is returned, not raised."""
+        request = urllib.request.Request(self.base + path, data=data, method=method, headers=headers)
         try:
-            with self.opener.open(request, timeout=self.timeout) as answer:
-                return answer.status, answer.headers, self.parse(answer.read(BODY_MAX))
-        except urllib.error.HTTPError as error:
-            with error:
-                try:
-                    return error.code, error.headers, self.parse(error.read(BODY_MAX))
-                except Failure:
-                    return error.code, error.headers, None
-        except (OSError, ValueError) as error:
+            try:
+                with self.opener.open(request, timeout=self.timeout) as answer:
+                    return answer.status, answer.headers, self.read(answer)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.headers, self.read(error)
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLError):
                 raise Failure(TLS, "%s: TLS failed: %s" % (self.name, reason)) from None
             raise Failure(UNREACHABLE, "%s cannot be reached: %s" % (self.name, reason)) from None
+
+    def read(self, answer):
+        """A peer that dribbles its answer is not waited for longer than `timeout` in all."""
+        deadline, parts, size = time.monotonic() + self.timeout, [], 0
+        while True:
+            part = answer.read1(1 << 16) if hasattr(answer, "read1") else answer.read(1 << 16)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+            if size > BODY_MAX:
+                raise Failure(REFUSED, "%s: the answer is larger than %d MiB" % (self.name, BODY_MAX >> 20))
+            if time.monotonic() > deadline:
+                raise Failure(UNREACHABLE, "%s: the answer took longer than %d s" % (self.name, self.timeout))
+        length = answer.headers.get("Content-Length")
+        if length and length.isdigit() and int(length) > size and answer.status not in (204, 304):
+            raise Failure(UNREACHABLE, "%s: the answer was cut off" % self.name)
+        return b"".join(parts)
+
+    def call(self, method, path, body=None, headers=None):
+        """(status, headers, JSON or None). Anything but 2xx is returned, not raised."""
+        data = None if body is None else json.dumps(body).encode()
+        status, fields, text = self.exchange(method, path, data, dict(
+            {"Accept": "application/json", "Content-Type": "application/json"}, **self.headers, **(headers or {})))
+        try:
+            return status, fields, self.parse(text)
+        except Failure:
+            if 200 <= status < 300:
+                raise
+            return status, fields, None
 
     def parse(self, text):
         try:
@@ -94,6 +122,12 @@ def peer(name, prefixes):
 
 def gateway():
     return Service("Basalt", setting("BASALT_URL", "SUPABASE_URL"), ca_file=setting("BASALT_CA_FILE", default=""), timeout=130)
+
+
+def credential(keys):
+    """The header that proves who sends: an API token, which lasts and can be taken back, else one of `keys`."""
+    token = setting("BASALT_API_TOKEN", "API_TOKEN", default="")
+    return {"X-API-Token": token} if token else {"Authorization": "Bearer " + setting(*keys)}
 
 
 def report(answers, skipped):
