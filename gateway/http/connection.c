@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LINGER_MS 2000
 #define LINGER_MAX_BYTES (64u << 20)
 #define SLOW_GRACE_US 10000000 /* after so long a request must have come at the rate below */
 #define SLOW_BYTES_PER_SEC 128
+#define DRAIN_GRACE_US 100000 /* a client that spoke so lately may be about to speak again */
 
 str_t http_conn_addr(const http_conn_t *conn)
 {
@@ -257,13 +259,26 @@ void http_conn_sweep(http_server_t *server)
     shed_bodies(server, received);
 }
 
+static bool has_unread_bytes(const http_conn_t *conn)
+{
+    char byte;
+    return recv(h2o_socket_get_fd(conn->sock), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Who was just let in or just answered is about to ask: that request gets its answer, and with it the word
+ * that the connection closes. */
+static bool is_leaving_soon(const http_conn_t *conn)
+{
+    return clock_mono_us() - conn->idle_since_us < DRAIN_GRACE_US || has_unread_bytes(conn);
+}
+
 void http_conn_close_idle(http_server_t *server)
 {
     h2o_linklist_t *node = server->conns.next;
     while (node != &server->conns) {
         http_conn_t *conn = H2O_STRUCT_FROM_MEMBER(http_conn_t, link, node);
         node = node->next;
-        if (is_between_requests(conn) && conn->sock->input->size == 0)
+        if (is_between_requests(conn) && conn->sock->input->size == 0 && !is_leaving_soon(conn))
             close_reading(conn);
     }
 }

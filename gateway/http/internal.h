@@ -107,7 +107,8 @@ struct http_listener {
 };
 
 void http_listener_destroy(http_listener_t *listener);
-void http_listener_close(http_listener_t *listener); /* its connections live on */
+void http_listener_accept_all(http_listener_t *listener); /* those that wait in the system's queue */
+void http_listener_close(http_listener_t *listener);      /* its connections live on */
 void http_listener_pause(http_listener_t *listener, bool pause);
 void http_server_conn_closed(http_server_t *server);
 bool http_server_is_full(const http_server_t *server);
@@ -145,6 +146,7 @@ struct http_request {
     size_t body_bytes; /* as counted in the server */
     str_t path, query, client_addr;
     const char *reason; /* NULL: the usual words */
+    int64_t answer_len; /* of a whole answer's body before compression; -1: streamed */
     bool is_from_trusted;
     http_handle_t *handles;
     http_stream_t *stream;

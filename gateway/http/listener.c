@@ -58,12 +58,11 @@ static void back_off(http_listener_t *listener)
     loop_timer_start(listener->server->loop, &listener->retry, RETRY_MS, on_retry, listener);
 }
 
-static void on_acceptable(h2o_socket_t *sock, const char *err)
+static void accept_some(http_listener_t *listener, int count)
 {
-    http_listener_t *listener = sock->data;
     http_server_t *server = listener->server;
-    (void)err;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    h2o_socket_t *sock = listener->sock;
+    for (int i = 0; i < count; i++) {
         if (!listener->is_reserved && http_server_is_full(server)) {
             pause_all(server);
             return;
@@ -83,6 +82,18 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
         http_guard_socket(h2o_socket_get_fd(accepted), listener->unix_path != NULL);
         h2o_accept(&listener->accept, accepted);
     }
+}
+
+static void on_acceptable(h2o_socket_t *sock, const char *err)
+{
+    (void)err;
+    accept_some(sock->data, ACCEPTS_PER_TURN);
+}
+
+void http_listener_accept_all(http_listener_t *listener)
+{
+    if (listener->sock != NULL)
+        accept_some(listener, BACKLOG);
 }
 
 void http_listener_pause(http_listener_t *listener, bool pause)
@@ -113,8 +124,10 @@ static err_t *bind_tcp(pool_t *errors, const http_listen_t *listen_on, int *out)
                         gai_strerror(failure));
     const int on = 1;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool is_bound = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-                    bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+    bool is_bound =
+        fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        (!listen_on->is_shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
+        bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
     freeaddrinfo(found);
     *out = fd;
     if (is_bound)
@@ -207,6 +220,16 @@ err_t *http_server_listen(http_server_t *server, pool_t *errors, const http_list
     server->listeners = listener;
     http_listener_pause(listener, server->is_paused && !listener->is_reserved);
     return NULL;
+}
+
+bool http_server_has_lost_socket(const http_server_t *server)
+{
+    struct stat info;
+    for (const http_listener_t *l = server->listeners; l != NULL; l = l->next)
+        if (l->sock != NULL && !l->is_reserved && l->unix_path != NULL &&
+            (lstat(l->unix_path, &info) != 0 || !S_ISSOCK(info.st_mode)))
+            return true;
+    return false;
 }
 
 void http_listener_close(http_listener_t *listener)

@@ -34,6 +34,8 @@ void http_handle_release(http_handle_t *handle);
  */
 void http_add_header(http_request_t *request, str_t name, str_t value);
 void http_set_header(http_request_t *request, str_t name, str_t value); /* replaces */
+/* Bytes of the body while the handler of http_on_respond runs; -1: streamed. */
+int64_t http_answer_length(const http_request_t *request);
 /* The words behind the status (copied) instead of the usual ones. What is empty, longer than 256 bytes or
  * more than printable ASCII changes nothing. */
 void http_set_reason(http_request_t *request, str_t reason);

@@ -67,6 +67,11 @@ const char *http_reason(int status)
     return "Status";
 }
 
+int64_t http_answer_length(const http_request_t *request)
+{
+    return request->answer_len;
+}
+
 void http_set_reason(http_request_t *request, str_t reason)
 {
     bool is_good = reason.len > 0 && reason.len <= REASON_MAX;
@@ -212,6 +217,7 @@ void http_send(http_request_t *request, int status, str_t content_type, str_t bo
     }
     if (!str_is_null(content_type))
         http_set_header(request, STR("Content-Type"), content_type);
+    request->answer_len = (int64_t)body.len;
     http_begin_answer(request, status);
     body = compressed(request, content_type, body);
     request->state = HTTP_STATE_ANSWERED;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define SWEEP_MS 1000
+#define DRAIN_SWEEP_MS 50
 #define FLUSHES_PER_TURN 500 /* a broadcast to thousands of sockets must leave room for requests */
 #define DESTROY_TURNS 1000
 #define DESTROY_TURN_MS 10
@@ -59,7 +60,8 @@ static void on_sweep(void *arg)
     http_conn_sweep(server);
     if (server->is_draining)
         http_conn_close_idle(server);
-    loop_timer_start(server->loop, &server->sweep, SWEEP_MS, on_sweep, server);
+    loop_timer_start(server->loop, &server->sweep, server->is_draining ? DRAIN_SWEEP_MS : SWEEP_MS, on_sweep,
+                     server);
 }
 
 static void keep_limits(http_server_t *server, const http_limits_t *limits)
@@ -194,8 +196,10 @@ void http_server_drain(http_server_t *server, int deadline_ms, void (*on_drained
     server->is_draining = true;
     server->on_drained = on_drained;
     server->on_drained_arg = arg;
-    for (http_listener_t *l = server->listeners; l != NULL; l = l->next)
+    for (http_listener_t *l = server->listeners; l != NULL; l = l->next) {
+        http_listener_accept_all(l); /* the system breaks those that wait for it when it closes */
         http_listener_close(l);
+    }
     server->context.shutdown_requested = 1; /* the library's function would also start HTTP/2 timers */
     h2o_linklist_t *node = server->conns.next;
     while (node != &server->conns) {
@@ -208,5 +212,5 @@ void http_server_drain(http_server_t *server, int deadline_ms, void (*on_drained
     if (server->conn_count == 0)
         loop_timer_start(server->loop, &server->drain_deadline, 0, on_last_call, server);
     else
-        http_conn_close_idle(server);
+        on_sweep(server);
 }

@@ -46,6 +46,7 @@ typedef struct {
     str_t unix_path;         /* listens on a unix socket instead, mode 0660 */
     uint16_t unix_mode;      /* 0: 0660 */
     str_t tls_cert, tls_key; /* PEM file paths; empty: plain */
+    bool is_shared;          /* SO_REUSEPORT: other processes may listen on the same port */
     bool is_reserved;        /* not held back by connections_max nor counted in it (admin) */
     http_handler_fn handler; /* each listener may have its own (admin) */
     void *arg;
@@ -62,6 +63,9 @@ err_t *http_server_reload_tls(http_server_t *server, pool_t *errors) MUST_CHECK;
  * `on_drained` when the last one is gone or after `deadline_ms`. Websockets are told through their on_drain.
  */
 void http_server_drain(http_server_t *server, int deadline_ms, void (*on_drained)(void *arg), void *arg);
+
+/* The file of a unix socket that requests come through was removed: nobody can connect any more. */
+bool http_server_has_lost_socket(const http_server_t *server);
 
 size_t http_server_connections(const http_server_t *server);
 

@@ -172,6 +172,7 @@ http_stream_t *http_stream_begin(http_request_t *request, int status, str_t cont
     }
     if (!str_is_null(content_type))
         http_set_header(request, STR("Content-Type"), content_type);
+    request->answer_len = -1;
     http_begin_answer(request, status);
     request->state = HTTP_STATE_STREAMING;
     h2o_req_t *native = request->native;
