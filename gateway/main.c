@@ -7,10 +7,14 @@
 #include "auth/auth.h"
 #include "base/fetch.h"
 #include "base/log.h"
+#include "db/offload.h"
 #include "executor_proxy/executor_proxy.h"
 #include "functions/functions.h"
 #include "jobs/jobs.h"
+#include "listen.h"
 #include "options.h"
+#include "options_check.h"
+#include "postgrest.h"
 #include "realtime/realtime.h"
 #include "reload.h"
 #include "rest/rest.h"
@@ -28,6 +32,7 @@
 #define BASALT_VERSION "0.1.0"
 #define MAIL_WORKERS 4
 #define MAILS_WAITING_MAX 200
+#define LAST_CALLS_MS 200 /* for connections that are being opened at the end */
 
 typedef struct {
     gateway_t gateway;
@@ -37,17 +42,17 @@ typedef struct {
     int signal_fd;
     reload_t *reload;
     bool is_stopping;
+    bool is_postgrest;  /* started under that name */
+    bool is_api_waited; /* its listeners are opened when the schema cache is loaded */
+    int status;         /* of the exit */
 } process_t;
 
 static int fail(const err_t *err, const char *what)
 {
     observe(LOG_ERROR, "start_failed", F_CSTR("what", what), F_STR("message", err->message),
-            F_STR("details", err->details));
+            F_STR("details", str_is_null(err->details) ? STR("") : err->details));
     return 1;
 }
-
-/* --- configuration
- * ------------------------------------------------------------------------------------------- */
 
 /* --- signals
  * ------------------------------------------------------------------------------------------------- */
@@ -72,6 +77,23 @@ static void stop(process_t *process)
                       process);
 }
 
+/* What cannot go on ends the process; its supervisor decides what then. */
+static void give_up(process_t *process, const char *why, str_t reason)
+{
+    observe(LOG_ERROR, "giving_up", F_CSTR("why", why), F_STR("reason", str_trim(reason)));
+    process->status = 1;
+    loop_stop(process->gateway.loop);
+}
+
+/* PostgREST's signal: new connections, settings of the database, schema. */
+static void renew(process_t *process)
+{
+    db_pool_renew(process->gateway.request_pool);
+    if (config_bool(process->gateway.config, "PGRST_DB_CONFIG"))
+        reload_now(process->reload);
+    schema_cache_reload(process->gateway.schema);
+}
+
 static void on_signal(void *arg)
 {
     process_t *process = arg;
@@ -79,12 +101,14 @@ static void on_signal(void *arg)
     while (read(process->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         switch (info.ssi_signo) {
         case SIGHUP:
+        case SIGUSR2: /* PostgREST's */
             reload_now(process->reload);
             break;
-        case SIGUSR1: /* PostgREST's signal for a schema reload */
-            schema_cache_reload(process->gateway.schema);
+        case SIGUSR1:
+            renew(process);
             break;
         default:
+            observe(LOG_INFO, "signal", F_CSTR("name", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"));
             stop(process);
         }
     }
@@ -99,6 +123,7 @@ static void watch_signals(process_t *process)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     process->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -114,7 +139,7 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     db_pool_options_t request = options_db_pool(config, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
     db_pool_options_t internal =
         options_db_pool(config, "internal", "BASALT_INTERNAL_DB_URI", "BASALT_INTERNAL_POOL");
-    token_options_t tokens = options_token(pool, config);
+    token_options_t tokens = options_token(config);
     size_t sessions = (size_t)config_int(config, "BASALT_SESSION_POOL");
     err_t *err = token_verifier_create(pool, &tokens, &gateway->tokens);
     if (err != NULL)
@@ -138,8 +163,48 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     return NULL;
 }
 
+/* --- the database comes and goes
+ * ---------------------------------------------------------------------------------------- */
+
+static bool is_refused_password(str_t reason)
+{
+    return str_find(reason, STR("password authentication failed"), 0) != SIZE_MAX ||
+           str_find(reason, STR("no password supplied"), 0) != SIZE_MAX;
+}
+
+/* PostgREST ends when its password is refused at the start, and at any loss without automatic recovery. */
+static void on_database(void *arg, bool is_up)
+{
+    process_t *process = arg;
+    db_pool_t *pool = process->gateway.request_pool;
+    bool is_first = db_pool_server_version(pool) == 0;
+    if (is_up)
+        return;
+    if (!config_bool(process->gateway.config, "PGRST_DB_POOL_AUTOMATIC_RECOVERY"))
+        give_up(process, "automatic recovery is off", db_pool_connect_error(pool));
+    else if (process->is_postgrest && is_first && is_refused_password(db_pool_connect_error(pool)))
+        give_up(process, "the database refuses the password", db_pool_connect_error(pool));
+}
+
+static void on_channel_lost(void *arg)
+{
+    process_t *process = arg;
+    if (!config_bool(process->gateway.config, "PGRST_DB_POOL_AUTOMATIC_RECOVERY"))
+        give_up(process, "automatic recovery is off", STR("the LISTEN connection was lost"));
+}
+
 /* --- schema cache
  * -------------------------------------------------------------------------------------------- */
+
+static void open_api(process_t *process)
+{
+    if (!process->is_api_waited)
+        return;
+    process->is_api_waited = false;
+    err_t *err = listen_api(&process->gateway, process->pool);
+    if (err != NULL)
+        give_up(process, "cannot listen", err->message);
+}
 
 static void on_schema_loaded(void *arg, const schema_snapshot_t *snapshot)
 {
@@ -147,6 +212,15 @@ static void on_schema_loaded(void *arg, const schema_snapshot_t *snapshot)
     (void)snapshot;
     db_pool_flush_statements(process->gateway.request_pool);
     api_event_emit(&process->gateway, API_EVENT_SCHEMA_CHANGED, STR_NULL);
+    open_api(process);
+}
+
+/* An error that clients can read is better than a closed port, except where another process has it open. */
+static void on_schema_failed(void *arg)
+{
+    process_t *process = arg;
+    if (!config_bool(process->gateway.config, "PGRST_SERVER_REUSEPORT"))
+        open_api(process);
 }
 
 static void on_reload_notified(void *arg)
@@ -159,6 +233,11 @@ static bool is_schema_loaded(void *arg)
     return schema_cache_is_current(((gateway_t *)arg)->schema);
 }
 
+static bool is_api_open(void *arg)
+{
+    return !((process_t *)arg)->is_api_waited;
+}
+
 static void inspect_schema(void *arg, buf_t *out)
 {
     schema_cache_inspect(((gateway_t *)arg)->schema, out);
@@ -166,11 +245,13 @@ static void inspect_schema(void *arg, buf_t *out)
 
 static void create_schema_cache(process_t *process)
 {
-    static const schema_cache_handlers_t handlers = {on_schema_loaded, on_reload_notified};
+    static const schema_cache_handlers_t handlers = {on_schema_loaded, on_reload_notified, on_schema_failed,
+                                                     on_channel_lost};
     gateway_t *gateway = &process->gateway;
     schema_cache_options_t options = options_schema(process->pool, gateway->config);
     gateway->schema = schema_cache_create(gateway->loop, gateway->request_pool, &options, &handlers, process);
     api_ready_add(gateway, "the schema cache is not loaded", is_schema_loaded, gateway);
+    api_ready_add(gateway, "the API's listeners are not open", is_api_open, process);
     api_inspect_add(gateway, "schema", inspect_schema, gateway);
 }
 
@@ -208,8 +289,10 @@ static void answer_health(void *arg, api_context_t *ctx)
 
 static void register_rooms(gateway_t *gateway, pool_t *pool)
 {
-    api_route_add(gateway,
-                  &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL, NULL, false});
+    /* at the root a table may have that name */
+    if (!str_eq(config_str(gateway->config, "BASALT_REST_PREFIX"), STR("/")))
+        api_route_add(gateway, &(api_route_t){"/health", API_STYLE_FUNCTION, answer_health, gateway, NULL,
+                                              NULL, false});
     api_inspect_add(gateway, "pools", inspect_pools, gateway);
     rest_register(gateway, pool);
     auth_register(gateway, pool);
@@ -219,56 +302,6 @@ static void register_rooms(gateway_t *gateway, pool_t *pool)
     executor_proxy_register(gateway, pool);
     site_register(gateway, pool);
     scheduler_register(gateway, pool);
-}
-
-static err_t *listen_at(gateway_t *gateway, pool_t *pool, str_t address, http_handler_fn handler,
-                        bool may_use_tls)
-{
-    http_listen_t listen = {.handler = handler, .arg = gateway, .is_reserved = handler == admin_dispatch};
-    uint16_t port = 0;
-    if (address.len > 0 && address.base[0] == '/') {
-        listen.unix_path = address;
-    } else {
-        size_t colon = address.len;
-        while (colon > 0 && address.base[colon - 1] != ':')
-            colon--;
-        int64_t number = -1;
-        if (colon == 0 || !str_to_int64(str_slice(address, colon, address.len), &number) || number < 0 ||
-            number > 65535)
-            return err_make(pool, 0, ERR_FAMILY_REQUEST, "", "not an address (host:port or /path): %.*s",
-                            STR_ARG(address));
-        listen.host = str_slice(address, 0, colon - 1);
-        listen.port = (uint16_t)number;
-    }
-    if (may_use_tls) {
-        listen.tls_cert = config_str(gateway->config, "BASALT_TLS_CERT");
-        listen.tls_key = config_str(gateway->config, "BASALT_TLS_KEY");
-    }
-    err_t *err = http_server_listen(gateway->server, pool, &listen, &port);
-    if (err != NULL)
-        return err_make(pool, 0, ERR_FAMILY_OVERLOAD, "", "cannot listen on %.*s: %.*s", STR_ARG(address),
-                        STR_ARG(err->message));
-    observe(LOG_INFO, "listening", F_STR("address", address), F_INT("port", port));
-    return NULL;
-}
-
-static err_t *listen_all(gateway_t *gateway, pool_t *pool)
-{
-    const config_t *config = gateway->config;
-    str_t rest = options_address(config, pool, "BASALT_LISTEN", "PGRST_SERVER_HOST", "PGRST_SERVER_PORT");
-    str_t admin = options_address(config, pool, "BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_HOST",
-                                  "PGRST_ADMIN_SERVER_PORT");
-    err_t *err = NULL;
-    while (err == NULL && !str_is_null(rest)) {
-        str_t address = str_trim(str_split(&rest, ','));
-        if (address.len > 0)
-            err = listen_at(gateway, pool, address, api_dispatch, true);
-    }
-    if (err == NULL && config_str(config, "PGRST_SERVER_UNIX_SOCKET").len > 0)
-        err = listen_at(gateway, pool, config_str(config, "PGRST_SERVER_UNIX_SOCKET"), api_dispatch, false);
-    if (err == NULL && admin.len > 0)
-        err = listen_at(gateway, pool, admin, admin_dispatch, false);
-    return err;
 }
 
 /* No more requests, then no more tasks, then the rooms with what they listen to, then what they stood on. */
@@ -306,32 +339,43 @@ static int serve(process_t *process)
     err_t *err = create_services(gateway, process->pool);
     if (err != NULL)
         return fail(err, "configuration");
+    process->is_api_waited = config_bool(gateway->config, "BASALT_LISTEN_WHEN_LOADED") ||
+                             config_bool(gateway->config, "PGRST_SERVER_REUSEPORT");
+    db_pool_on_state(gateway->request_pool, on_database, process);
     process->reload = reload_create(gateway, process->config_file, rooms);
     reload_start(process->reload);
     create_schema_cache(process);
     register_rooms(gateway, rooms);
-    err = listen_all(gateway, process->pool);
-    if (err != NULL)
-        return fail(err, "listen");
+    err = listen_admin(gateway, process->pool);
+    if (err == NULL && !process->is_api_waited)
+        err = listen_api(gateway, process->pool);
     process->signals = loop_watch_create(gateway->loop, process->signal_fd, on_signal, NULL, process);
     loop_watch_want_read(process->signals, true);
-    observe(LOG_INFO, "started", F_CSTR("version", BASALT_VERSION), F_INT("pid", getpid()));
-    loop_run(gateway->loop);
+    if (err == NULL) {
+        observe(LOG_INFO, "started", F_CSTR("version", BASALT_VERSION), F_INT("pid", getpid()));
+        loop_run(gateway->loop);
+    } else {
+        process->status = fail(err, "listen");
+    }
     loop_watch_destroy(process->signals);
     dispose(gateway, rooms);
     fetch_global_cleanup();
     observe(LOG_INFO, "stopped", F_INT("pid", getpid()));
-    return 0;
+    return process->status;
 }
 
 /* --- command line
  * -------------------------------------------------------------------------------------------- */
 
-static int dump_config(const config_t *config)
+static int dump_config(config_t *config, bool is_postgrest)
 {
     buf_t out;
     buf_init(&out, NULL, 4096);
-    config_dump(config, &out, false);
+    reload_read_blocking(config);
+    if (is_postgrest)
+        postgrest_dump(config, &out);
+    else
+        config_dump(config, &out, false);
     fwrite(out.base, 1, out.len, stdout);
     buf_dispose(&out);
     return 0;
@@ -340,42 +384,100 @@ static int dump_config(const config_t *config)
 static int usage(void)
 {
     printf("basalt-gateway " BASALT_VERSION "\n"
-           "usage: basalt-gateway [--dump-config | --version | --help] [FILE]\n\n"
-           "FILE holds NAME=value lines; the environment wins over it. Keys:\n");
+           "usage: basalt-gateway [--dump-config | --ready | --example | --version | --help] [FILE]\n\n"
+           "FILE holds NAME=value lines, or name = \"value\" as PostgREST's does; the environment wins over "
+           "it.\n"
+           "--dump-config prints what is in force, --ready asks the admin listener of a running gateway, "
+           "--example\n"
+           "prints a file to begin with. Keys:\n");
     for (const config_key_t *key = GATEWAY_CONFIG_KEYS; key->names != NULL; key++)
         printf("  %s\n      %s%s%s%s\n", key->names, key->help, key->fallback != NULL ? " [" : "",
                key->fallback != NULL ? key->fallback : "", key->fallback != NULL ? "]" : "");
     return 0;
 }
 
+typedef enum {
+    COMMAND_SERVE,
+    COMMAND_DUMP,
+    COMMAND_READY,
+    COMMAND_HELP,
+    COMMAND_VERSION,
+    COMMAND_EXAMPLE
+} command_t;
+
+static command_t read_arguments(process_t *process, int argc, char **argv)
+{
+    static const struct {
+        const char *names[2];
+        command_t command;
+    } OPTIONS[] = {{{"--help", "-h"}, COMMAND_HELP},
+                   {{"--version", "-v"}, COMMAND_VERSION},
+                   {{"--example", "-e"}, COMMAND_EXAMPLE},
+                   {{"--dump-config", ""}, COMMAND_DUMP},
+                   {{"--ready", ""}, COMMAND_READY}};
+    command_t command = COMMAND_SERVE;
+    for (int i = 1; i < argc; i++) {
+        bool is_option = false;
+        for (size_t k = 0; k < sizeof(OPTIONS) / sizeof(OPTIONS[0]); k++)
+            if (strcmp(argv[i], OPTIONS[k].names[0]) == 0 || strcmp(argv[i], OPTIONS[k].names[1]) == 0) {
+                command = OPTIONS[k].command;
+                is_option = true;
+            }
+        if (!is_option)
+            process->config_file = argv[i];
+    }
+    if (process->config_file == NULL)
+        process->config_file = getenv("BASALT_ENV");
+    return command;
+}
+
+static err_t *load_config(process_t *process)
+{
+    const config_key_t *keys =
+        process->is_postgrest ? postgrest_keys(process->pool, GATEWAY_CONFIG_KEYS) : GATEWAY_CONFIG_KEYS;
+    config_t **config = &process->gateway.config;
+    err_t *err = config_load(process->pool, keys, process->config_file, config);
+    if (err == NULL)
+        err = options_read_files(process->pool, *config);
+    if (err == NULL)
+        err = options_check(process->pool, *config);
+    if (err == NULL)
+        reload_apply_log_level(*config);
+    return err;
+}
+
+static int run(process_t *process, command_t command)
+{
+    err_t *err = load_config(process);
+    int status;
+    if (err != NULL)
+        status = fail(err, "configuration");
+    else if (command == COMMAND_DUMP)
+        status = dump_config(process->gateway.config, process->is_postgrest);
+    else if (command == COMMAND_READY)
+        status = postgrest_ready(process->gateway.config);
+    else
+        return serve(process);
+    config_destroy(process->gateway.config);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
-    process_t process = {0};
-    bool wants_dump = false;
-    for (int i = 1; i < argc; i++) {
-        str_t arg = str_from_c(argv[i]);
-        if (str_eq(arg, STR("--help")) || str_eq(arg, STR("-h")))
-            return usage();
-        if (str_eq(arg, STR("--version")) || str_eq(arg, STR("-v")))
-            return printf("basalt-gateway " BASALT_VERSION "\n") < 0;
-        if (str_eq(arg, STR("--dump-config")))
-            wants_dump = true;
-        else
-            process.config_file = argv[i];
-    }
-    if (process.config_file == NULL)
-        process.config_file = getenv("BASALT_ENV");
+    process_t process = {.is_postgrest = postgrest_is_name(argv[0])};
+    command_t command = read_arguments(&process, argc, argv);
+    if (command == COMMAND_HELP)
+        return usage();
+    if (command == COMMAND_VERSION)
+        return printf("basalt-gateway " BASALT_VERSION "\n") < 0;
+    if (command == COMMAND_EXAMPLE)
+        return fputs(POSTGREST_EXAMPLE, stdout) < 0;
     /* Large bodies go back to the system when they are freed. */
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     process.pool = pool_create();
-    int status = 0;
-    err_t *err = config_load(process.pool, GATEWAY_CONFIG_KEYS, process.config_file, &process.gateway.config);
-    if (err == NULL)
-        err = reload_apply_log_level(process.pool, process.gateway.config);
-    if (err != NULL)
-        status = fail(err, "configuration");
-    else
-        status = wants_dump ? dump_config(process.gateway.config) : serve(&process);
+    int status = run(&process, command);
     pool_destroy(process.pool);
+    if (!offload_await(LAST_CALLS_MS))
+        _exit(status);
     return status;
 }

@@ -1,8 +1,11 @@
 #include "options.h"
 
-#include "base/observe.h"
+#include "base/crypt.h"
+#include "options_check.h"
 
 #include <stdio.h>
+
+#define FILE_MAX 65536
 
 http_limits_t options_http_limits(const config_t *config)
 {
@@ -22,28 +25,37 @@ http_limits_t options_http_limits(const config_t *config)
     };
 }
 
-/* PostgREST's way of naming a file in a setting. */
-static str_t value_or_file(pool_t *pool, str_t value)
+/* "@path", PostgREST's way of naming a file in a setting, becomes what stands in the file. */
+static err_t *read_file_of(pool_t *errors, config_t *config, const char *key, bool is_trimmed)
 {
-    char bytes[65536];
+    char bytes[FILE_MAX];
+    str_t value = config_str(config, key);
     if (value.len < 2 || value.base[0] != '@')
-        return value;
-    FILE *file = fopen(pool_cstr(pool, str_slice(value, 1, value.len)), "re");
+        return NULL;
+    FILE *file = fopen(pool_cstr(errors, str_slice(value, 1, value.len)), "re");
     size_t len = file != NULL ? fread(bytes, 1, sizeof(bytes), file) : 0;
-    if (file == NULL) {
-        observe(LOG_ERROR, "secret_file_unreadable", F_STR("path", str_slice(value, 1, value.len)));
-        return STR_NULL;
-    }
-    fclose(file);
-    if (len > 0 && bytes[len - 1] == '\n')
-        len--;
-    return pool_str(pool, str_make(bytes, len));
+    bool is_whole = file != NULL && !ferror(file) && len < sizeof(bytes);
+    if (file != NULL)
+        fclose(file);
+    if (!is_whole)
+        return err_make(errors, 0, ERR_FAMILY_REQUEST, "config", "The file that %s names cannot be read",
+                        key);
+    str_t text = str_make(bytes, len > 0 && bytes[len - 1] == '\n' ? len - 1 : len);
+    config_override(config, str_from_c(key), is_trimmed ? str_trim(text) : text);
+    crypt_wipe(bytes, sizeof(bytes));
+    return NULL;
 }
 
-token_options_t options_token(pool_t *pool, const config_t *config)
+err_t *options_read_files(pool_t *errors, config_t *config)
+{
+    err_t *err = read_file_of(errors, config, "PGRST_DB_URI", true);
+    return err != NULL ? err : read_file_of(errors, config, "PGRST_JWT_SECRET", false);
+}
+
+token_options_t options_token(const config_t *config)
 {
     return (token_options_t){
-        .secret = value_or_file(pool, config_str(config, "PGRST_JWT_SECRET")),
+        .secret = config_str(config, "PGRST_JWT_SECRET"),
         .more_keys = config_str(config, "GOTRUE_JWT_KEYS"),
         .is_secret_base64 = config_bool(config, "PGRST_JWT_SECRET_IS_BASE64"),
         .audience = config_str(config, "PGRST_JWT_AUD"),
@@ -85,7 +97,10 @@ static size_t split_list(pool_t *pool, str_t list, const str_t **out)
 
 schema_cache_options_t options_schema(pool_t *pool, const config_t *config)
 {
-    schema_cache_options_t options = {.channel = config_str(config, "PGRST_DB_CHANNEL")};
+    schema_cache_options_t options = {.channel = config_str(config, "PGRST_DB_CHANNEL"),
+                                      .poll_ms = (int)config_int(config, "BASALT_SCHEMA_POLL"),
+                                      .sleep_ms =
+                                          (int)config_int(config, "PGRST_INTERNAL_SCHEMA_CACHE_QUERY_SLEEP")};
     options.schema_count = split_list(pool, config_str(config, "PGRST_DB_SCHEMAS"), &options.schemas);
     options.extra_count =
         split_list(pool, config_str(config, "PGRST_DB_EXTRA_SEARCH_PATH"), &options.extra_search_path);
@@ -97,14 +112,53 @@ schema_cache_options_t options_schema(pool_t *pool, const config_t *config)
     return options;
 }
 
-/* BASALT_LISTEN, else PostgREST's host and port keys, else the default of BASALT_LISTEN. */
-str_t options_address(const config_t *config, pool_t *pool, const char *key, const char *host_key,
-                      const char *port_key)
+/* The host in PostgREST's notation: "*", "*4", "!4", "*6", "!6" are all addresses, of either family or of
+ * one. */
+static str_t bind_host(pool_t *pool, str_t host)
 {
-    if (config_is_set(config, key) || str_is_null(config_str(config, port_key)))
-        return config_str(config, key);
-    str_t host = config_str(config, host_key), port = config_str(config, port_key);
-    if (str_is_null(host) || (host.len > 0 && (host.base[0] == '!' || host.base[0] == '*')))
-        host = STR("0.0.0.0");
-    return pool_concat(pool, 3, host, STR(":"), port);
+    bool is_any = host.len == 0 || host.base[0] == '*' || host.base[0] == '!';
+    if (is_any)
+        return host.len > 1 && host.base[1] == '6' ? STR("[::]") : STR("0.0.0.0");
+    bool is_v6 = str_find_char(host, ':', 0) != SIZE_MAX && host.base[0] != '[';
+    return is_v6 ? pool_concat(pool, 3, STR("["), host, STR("]")) : host;
+}
+
+typedef struct {
+    const char *ours, *port, *socket, *mode;
+} listen_keys_t;
+
+static size_t list_listeners(const config_t *config, pool_t *pool, const listen_keys_t *keys, str_t host,
+                             options_listen_t *out)
+{
+    size_t count = 0;
+    str_t ours = config_str(config, keys->ours), port = config_str(config, keys->port);
+    str_t socket = config_str(config, keys->socket);
+    if (socket.len > 0)
+        out[count++] = (options_listen_t){socket, options_socket_mode(config_str(config, keys->mode)), true};
+    bool is_ours = config_is_given(config, keys->ours);
+    if (!is_ours && (socket.len > 0 || port.len > 0)) {
+        if (socket.len == 0)
+            out[count++] =
+                (options_listen_t){pool_concat(pool, 3, bind_host(pool, host), STR(":"), port), 0, false};
+        return count;
+    }
+    while (!str_is_null(ours) && count < OPTIONS_LISTEN_MAX) {
+        str_t address = str_trim(str_split(&ours, ','));
+        if (address.len > 0)
+            out[count++] = (options_listen_t){address, 0, false};
+    }
+    return count;
+}
+
+size_t options_listen(const config_t *config, pool_t *pool, bool is_admin, options_listen_t *out)
+{
+    static const listen_keys_t API = {"BASALT_LISTEN", "PGRST_SERVER_PORT", "PGRST_SERVER_UNIX_SOCKET",
+                                      "PGRST_SERVER_UNIX_SOCKET_MODE"};
+    static const listen_keys_t ADMIN = {"BASALT_ADMIN_LISTEN", "PGRST_ADMIN_SERVER_PORT",
+                                        "PGRST_ADMIN_SERVER_UNIX_SOCKET",
+                                        "PGRST_ADMIN_SERVER_UNIX_SOCKET_MODE"};
+    str_t host = config_str(config, "PGRST_SERVER_HOST"),
+          admin_host = config_str(config, "PGRST_ADMIN_SERVER_HOST");
+    return list_listeners(config, pool, is_admin ? &ADMIN : &API,
+                          is_admin && admin_host.len > 0 ? admin_host : host, out);
 }

@@ -1,10 +1,14 @@
 #include "reload.h"
 
+#include "api/access_log.h"
 #include "api/events.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "db/ident.h"
+#include "db/session.h"
 #include "db/tx.h"
 #include "options.h"
+#include "options_check.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +16,7 @@
 /* What was replaced is freed when no worker can still be reading it. */
 #define RETIRED_MS 300000
 #define RETRY_MS 1000
+#define APART_MS 50 /* a storm of reloads becomes one so often */
 #define PREFIX "PGRST_"
 
 /* A configuration and key set that are no longer in force. */
@@ -37,21 +42,20 @@ struct reload {
     question_t *question; /* under way */
     db_tx_t *tx;
     const char *config_file;
-    loop_timer_t retry;
+    loop_timer_t retry, soon;
+    int64_t reloaded_us;
     retired_t *retired;
     char *overrides; /* the database's last word, as in question_t */
     size_t overrides_len;
     bool must_ask_again;
 };
 
-err_t *reload_apply_log_level(pool_t *pool, const config_t *config)
+void reload_apply_log_level(const config_t *config)
 {
     log_level_t level;
-    if (!log_level_parse(config_str(config, "BASALT_LOG_LEVEL"), &level))
-        return err_make(pool, 0, ERR_FAMILY_REQUEST, "",
-                        "BASALT_LOG_LEVEL must be error, warn, info or debug");
-    log_set_level(level);
-    return NULL;
+    if (log_level_parse(config_str(config, "BASALT_LOG_LEVEL"), &level))
+        log_set_level(level);
+    access_log_configure(config);
 }
 
 /* --- replacing
@@ -101,17 +105,17 @@ static void apply(reload_t *reload, config_t *fresh)
     pool_t *pool = pool_create();
     token_verifier_t *tokens = NULL;
     apply_overrides(fresh, str_make(reload->overrides, reload->overrides_len));
-    token_options_t token_options = options_token(pool, fresh);
-    err_t *err = token_verifier_create(pool, &token_options, &tokens);
+    token_options_t token_options = options_token(fresh);
+    err_t *err = options_check(pool, fresh);
     if (err == NULL)
-        err = reload_apply_log_level(pool, fresh);
+        err = token_verifier_create(pool, &token_options, &tokens);
     if (err != NULL) {
         observe(LOG_ERROR, "config_reload_failed", F_STR("message", err->message));
         config_destroy(fresh);
-        token_verifier_destroy(tokens);
         pool_destroy(pool);
         return;
     }
+    reload_apply_log_level(fresh);
     http_limits_t limits = options_http_limits(fresh);
     db_pool_options_t pool_options = options_db_pool(fresh, "request", "PGRST_DB_URI", "PGRST_DB_POOL");
     schema_cache_options_t schema_options = options_schema(pool, fresh);
@@ -132,13 +136,21 @@ static void apply(reload_t *reload, config_t *fresh)
 
 static config_t *load_fresh(reload_t *reload)
 {
+    const config_t *old = reload->gateway->config;
     pool_t *pool = pool_create();
     config_t *fresh = NULL;
-    err_t *err = config_load(pool, GATEWAY_CONFIG_KEYS, reload->config_file, &fresh);
-    if (err != NULL)
+    err_t *err = config_load(pool, config_keys(old), reload->config_file, &fresh);
+    if (err == NULL) {
+        config_keep_fixed(fresh, old);
+        err = options_read_files(pool, fresh);
+    }
+    if (err != NULL) {
         observe(LOG_ERROR, "config_reload_failed", F_STR("message", err->message));
+        config_destroy(fresh);
+        fresh = NULL;
+    }
     pool_destroy(pool);
-    return err == NULL ? fresh : NULL;
+    return fresh;
 }
 
 /* --- what the database says
@@ -153,19 +165,23 @@ static void question_free(question_t *question)
 }
 
 /* db_schemas -> PGRST_DB_SCHEMAS; a name with other characters than a setting's is no setting. */
+static void add_override(buf_t *overrides, str_t name, str_t value)
+{
+    buf_append_lit(overrides, PREFIX);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.base[i];
+        buf_append_char(overrides, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
+    }
+    buf_append_char(overrides, '\0');
+    buf_append_str(overrides, value);
+    buf_append_char(overrides, '\0');
+}
+
 static void on_row(void *arg, size_t stmt, const str_t *values, size_t count)
 {
     question_t *question = arg;
-    if (count != 2 || question->stmts[stmt].param_count == 0) /* the pre-config function's own result */
-        return;
-    buf_append_lit(&question->overrides, PREFIX);
-    for (size_t i = 0; i < values[0].len; i++) {
-        char c = values[0].base[i];
-        buf_append_char(&question->overrides, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
-    }
-    buf_append_char(&question->overrides, '\0');
-    buf_append_str(&question->overrides, values[1]);
-    buf_append_char(&question->overrides, '\0');
+    if (count == 2 && question->stmts[stmt].param_count != 0) /* not the pre-config function's own result */
+        add_override(&question->overrides, values[0], values[1]);
 }
 
 static void on_retry(void *arg)
@@ -221,44 +237,52 @@ static str_t setting_names(pool_t *pool)
     return buf_str(&out);
 }
 
-/* Settings of the role first, those for this database over those for all; what the pre-config function set
- * wins. */
+/* In the order in which they are applied, the last one wins: what the pre-config function set, settings of
+ * the role, those of it in this database. */
 static const char SETTINGS_SQL[] =
     "select name, value from ("
     "    select substr(s.setting, 7, strpos(s.setting, '=') - 7) as name,"
-    "           substr(s.setting, strpos(s.setting, '=') + 1) as value, r.setdatabase <> 0 as is_here, 0 as "
+    "           substr(s.setting, strpos(s.setting, '=') + 1) as value, r.setdatabase <> 0 as is_here, 1 as "
     "rank"
     "      from pg_catalog.pg_db_role_setting r, unnest(r.setconfig) as s (setting)"
     "     where r.setrole = pg_catalog.quote_ident(current_user)::regrole and s.setting like 'pgrst.%'"
     "       and r.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = "
     "current_database()))"
     "    union all"
-    "    select name, current_setting('pgrst.' || name, true), true, 1 from unnest($1::text[]) as k (name)"
+    "    select name, current_setting('pgrst.' || name, true), true, 0 from unnest($1::text[]) as k (name)"
     "     where $2::boolean) settings"
     " where value is not null and name = any ($1::text[])"
     " order by rank, is_here";
+
+/* The call of the pre-config function, or the null string. */
+static str_t pre_config_call(pool_t *pool, const config_t *config)
+{
+    str_t function = config_str(config, "PGRST_DB_PRE_CONFIG");
+    if (function.len == 0)
+        return STR_NULL;
+    buf_t call;
+    str_t schema = str_split(&function, '.');
+    buf_init(&call, pool, 128);
+    buf_append_lit(&call, "select ");
+    if (str_is_null(function))
+        ident_append(&call, schema);
+    else
+        ident_append_qualified(&call, schema, function);
+    buf_append_lit(&call, "()");
+    return buf_str(&call);
+}
 
 static void ask(reload_t *reload, config_t *fresh)
 {
     static const db_tx_handlers_t handlers = {.on_row = on_row, .on_done = on_answer};
     pool_t *pool = pool_create();
     question_t *question = POOL_NEW(pool, question_t);
-    str_t function = config_str(fresh != NULL ? fresh : reload->gateway->config, "PGRST_DB_PRE_CONFIG");
+    str_t call = pre_config_call(pool, fresh != NULL ? fresh : reload->gateway->config);
     size_t count = 0;
     *question = (question_t){.reload = reload, .pool = pool, .fresh = fresh};
     buf_init(&question->overrides, NULL, 256);
-    if (function.len > 0) {
-        buf_t call;
-        str_t schema = str_split(&function, '.');
-        buf_init(&call, pool, 128);
-        buf_append_lit(&call, "select ");
-        if (str_is_null(function))
-            ident_append(&call, schema);
-        else
-            ident_append_qualified(&call, schema, function);
-        buf_append_lit(&call, "()");
-        question->stmts[count++] = (db_stmt_t){.sql = buf_str(&call), .is_unprepared = true};
-    }
+    if (!str_is_null(call))
+        question->stmts[count++] = (db_stmt_t){.sql = call, .is_unprepared = true};
     str_t *params = POOL_ARRAY(pool, str_t, 2);
     params[0] = setting_names(pool);
     params[1] = count > 0 ? STR("true") : STR("false");
@@ -272,6 +296,44 @@ static void ask(reload_t *reload, config_t *fresh)
     reload->tx = db_tx_submit(reload->gateway->request_pool, spec, &handlers, question);
 }
 
+/* --- without a loop
+ * -------------------------------------------------------------------------------------------- */
+
+/* In one transaction: what the pre-config function sets ends with it. */
+static err_t *ask_session(db_session_t *session, pool_t *pool, const config_t *config, db_rows_t *out)
+{
+    str_t call = pre_config_call(pool, config);
+    err_t *err = str_is_null(call) ? NULL : db_session_query(session, call, NULL, 0, NULL);
+    if (err != NULL)
+        return err;
+    return db_session_query(session, str_make(SETTINGS_SQL, sizeof(SETTINGS_SQL) - 1),
+                            DB_PARAMS(setting_names(pool), str_is_null(call) ? STR("false") : STR("true")),
+                            out);
+}
+
+void reload_read_blocking(config_t *config)
+{
+    if (!config_bool(config, "PGRST_DB_CONFIG"))
+        return;
+    pool_t *pool = pool_create();
+    db_sessions_t *sessions = db_sessions_create(config_str(config, "PGRST_DB_URI"), 1, 0);
+    db_session_t *session = NULL;
+    db_rows_t rows = {0};
+    buf_t overrides;
+    buf_init(&overrides, pool, 256);
+    err_t *err = db_session_begin(sessions, pool, &(db_session_who_t){0}, &session);
+    if (err == NULL)
+        err = ask_session(session, pool, config, &rows);
+    db_session_rollback(session);
+    if (err != NULL)
+        observe(LOG_WARN, "db_config_unread", F_STR("message", err->message), F_STR("details", err->details));
+    for (size_t i = 0; err == NULL && i < rows.row_count; i++)
+        add_override(&overrides, db_value(&rows, i, 0), db_value(&rows, i, 1));
+    apply_overrides(config, buf_str(&overrides));
+    pool_destroy(pool);
+    db_sessions_destroy(sessions);
+}
+
 /* --- door
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -279,6 +341,7 @@ static void dispose(void *arg)
 {
     reload_t *reload = arg;
     loop_timer_stop(&reload->retry);
+    loop_timer_stop(&reload->soon);
     if (reload->question != NULL) {
         db_tx_cancel(reload->tx);
         config_destroy(reload->question->fresh);
@@ -307,12 +370,24 @@ void reload_start(reload_t *reload)
         ask(reload, NULL);
 }
 
+static void on_soon(void *arg)
+{
+    reload_now(arg);
+}
+
 void reload_now(reload_t *reload)
 {
     if (reload->question != NULL) {
         reload->must_ask_again = true;
         return;
     }
+    int64_t now = clock_mono_us();
+    if (now - reload->reloaded_us < APART_MS * 1000) {
+        if (!loop_timer_is_running(&reload->soon))
+            loop_timer_start(reload->gateway->loop, &reload->soon, APART_MS, on_soon, reload);
+        return;
+    }
+    reload->reloaded_us = now;
     config_t *fresh = load_fresh(reload);
     if (fresh == NULL)
         return;

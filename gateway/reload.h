@@ -19,7 +19,11 @@ void reload_start(reload_t *reload);
  * that do not parse leave all as it is. While the database is away its last word stands. */
 void reload_now(reload_t *reload);
 
-/* Also used at start. The error names the key. */
-err_t *reload_apply_log_level(pool_t *pool, const config_t *config) MUST_CHECK;
+/* What the database says, for a process without a loop (--dump-config): a database that does not answer is
+ * told in the log. */
+void reload_read_blocking(config_t *config);
+
+/* Of both logs. Also used at start; a level that there is not changes nothing. */
+void reload_apply_log_level(const config_t *config);
 
 #endif

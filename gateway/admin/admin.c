@@ -13,19 +13,44 @@ static void send_text(http_request_t *request, int status, str_t text)
     http_send(request, status, STR("text/plain; charset=utf-8"), text);
 }
 
+static bool refuse_unreachable(gateway_t *gateway, http_request_t *request)
+{
+    bool is_lost = http_server_has_lost_socket(gateway->server);
+    if (is_lost)
+        send_text(request, 500, STR("the API's unix socket was removed\n"));
+    return is_lost;
+}
+
 static void answer_live(gateway_t *gateway, http_request_t *request)
 {
-    (void)gateway;
-    send_text(request, 200, STR(""));
+    if (!refuse_unreachable(gateway, request))
+        send_text(request, 200, STR(""));
 }
 
 static void answer_ready(gateway_t *gateway, http_request_t *request)
 {
     const char *why = gateway->is_draining ? "shutting down" : api_not_ready(gateway);
+    if (refuse_unreachable(gateway, request))
+        return;
     if (why == NULL)
         send_text(request, 200, STR(""));
     else
         send_text(request, 503, pool_concat(http_pool(request), 2, str_from_c(why), STR("\n")));
+}
+
+/* Under PostgREST's names, for what watches it already. */
+static void measure_pool(const db_pool_t *pool)
+{
+    db_pool_figures_t now = db_pool_figures(pool);
+    size_t available = now.size_max > now.busy ? now.size_max - now.busy : 0;
+    metric_set(metric_gauge("pgrst_db_pool_max", "Connections that the pool may have", ""),
+               (int64_t)now.size_max);
+    metric_set(metric_gauge("pgrst_db_pool_available", "Connections without work, open or not", ""),
+               (int64_t)available);
+    metric_set(metric_gauge("pgrst_db_pool_waiting", "Requests that wait for a connection", ""),
+               (int64_t)now.waiting);
+    metric_set(metric_counter("pgrst_db_pool_timeouts_total", "Requests that got no connection in time", ""),
+               now.acquire_timeouts);
 }
 
 static void answer_metrics(gateway_t *gateway, http_request_t *request)
@@ -36,8 +61,9 @@ static void answer_metrics(gateway_t *gateway, http_request_t *request)
                (int64_t)http_server_connections(gateway->server));
     metric_set(metric_gauge("basalt_tasks_waiting", "Sequential handlers waiting for a worker", ""),
                (int64_t)worker_waiting(gateway->workers));
+    measure_pool(gateway->request_pool);
     metrics_write(&out);
-    http_send(request, 200, STR("text/plain; version=0.0.4"), buf_str(&out));
+    http_send(request, 200, STR("text/plain; charset=utf-8"), buf_str(&out));
 }
 
 static void answer_config(gateway_t *gateway, http_request_t *request)

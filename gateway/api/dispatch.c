@@ -1,3 +1,4 @@
+#include "api/access_log.h"
 #include "api/respond.h"
 #include "api/route.h"
 #include "base/clock.h"
@@ -149,6 +150,7 @@ static void on_respond(void *arg, http_request_t *request, int status)
     }
     if (hook->entry != NULL)
         metric_observe_us(hook->entry->duration, elapsed_us);
+    access_log_write(ctx, status);
     if (log_level() >= LOG_DEBUG)
         observe(LOG_DEBUG, "request", F_STR("request_id", ctx->request_id),
                 F_STR("method", http_method(request)), F_STR("path", http_path(request)),

@@ -1,5 +1,6 @@
 #include "base/config.h"
 
+#include "base/config_file.h"
 #include "base/map.h"
 #include "base/observe.h"
 
@@ -7,13 +8,21 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LINE_LIMIT 65536
 
 typedef struct {
     str_t text; /* null: unset */
     int64_t number;
+    bool is_given; /* not the default */
 } value_t;
+
+/* A name in the file that no row of the table has. */
+typedef struct extra {
+    struct extra *next;
+    config_entry_t entry;
+} extra_t;
 
 /* Texts live in `pool` until the end, so that borrowed strings survive an override. */
 struct config {
@@ -22,6 +31,7 @@ struct config {
     size_t key_count;
     value_t *values;
     map_t *by_name; /* any name -> 1 + index of the key */
+    extra_t *extras;
     pthread_rwlock_t lock;
 };
 
@@ -78,7 +88,10 @@ static bool parse_bool(str_t text, int64_t *out)
             return true;
         }
     }
-    return false;
+    int64_t number;
+    bool is_number = str_to_int64(text, &number);
+    *out = is_number && number > 0;
+    return is_number;
 }
 
 static bool parse_value(config_type_t type, str_t text, int64_t *out)
@@ -94,6 +107,7 @@ static bool parse_value(config_type_t type, str_t text, int64_t *out)
     case CONFIG_BYTES:
         return parse_units(text, SIZE_UNITS, out);
     case CONFIG_STRING:
+    case CONFIG_LIST:
         break;
     }
     return true;
@@ -105,23 +119,24 @@ static size_t find_key(const config_t *config, str_t name)
     return (size_t)(uintptr_t)map_get(config->by_name, name) - 1;
 }
 
-/* An empty value of anything but a string means "not given": compose files pass empty variables along. */
+/* An empty value means "not given", as in compose files that pass empty variables along: of numbers always,
+ * of strings where there is a default, of lists never. */
 static bool set_value(config_t *config, size_t index, str_t text)
 {
-    config_type_t type = config->keys[index].type;
-    if (type != CONFIG_STRING) {
+    const config_key_t *key = &config->keys[index];
+    if (key->type != CONFIG_STRING && key->type != CONFIG_LIST)
         text = str_trim(text);
-        if (text.len == 0)
-            return true;
-    }
+    if (text.len == 0 && key->type != CONFIG_LIST && (key->type != CONFIG_STRING || key->fallback != NULL))
+        return true;
     int64_t number;
-    if (!parse_value(type, text, &number))
+    if (!parse_value(key->type, text, &number))
         return false;
     pthread_rwlock_wrlock(&config->lock);
     value_t *value = &config->values[index];
     if (str_is_null(value->text) || !str_eq(value->text, text))
         value->text = str_make(pool_cstr(config->pool, text), text.len);
     value->number = number;
+    value->is_given = true;
     pthread_rwlock_unlock(&config->lock);
     return true;
 }
@@ -151,27 +166,37 @@ static err_t *apply_defaults(config_t *config, pool_t *errors)
     for (size_t i = 0; i < config->key_count; i++)
         if (config->keys[i].fallback != NULL && !set_value(config, i, str_from_c(config->keys[i].fallback)))
             return bad_value(errors, config->keys[i].names, "defaults");
+    for (size_t i = 0; i < config->key_count; i++)
+        config->values[i].is_given = false;
     return NULL;
 }
 
-/* NAME=value, optionally behind "export " and with the value in single or double quotes. */
-static bool parse_line(str_t line, str_t *name, str_t *value)
+static void keep_extra(config_t *config, str_t name, str_t value)
 {
-    line = str_trim(line);
-    if (line.len == 0 || line.base[0] == '#')
-        return false;
-    if (str_starts_with(line, STR("export ")))
-        line = str_trim(str_slice(line, 7, line.len));
-    str_t rest = line;
-    *name = str_trim(str_split(&rest, '='));
-    if (str_is_null(rest) || name->len == 0)
-        return false;
-    *value = str_trim(rest);
-    bool is_quoted = value->len >= 2 && (value->base[0] == '"' || value->base[0] == '\'') &&
-                     value->base[value->len - 1] == value->base[0];
-    if (is_quoted)
-        *value = str_slice(*value, 1, value->len - 1);
-    return true;
+    extra_t *extra = POOL_NEW(config->pool, extra_t);
+    *extra = (extra_t){config->extras, {pool_str(config->pool, name), pool_str(config->pool, value)}};
+    config->extras = extra;
+}
+
+static err_t *apply_line(config_t *config, pool_t *errors, str_t line)
+{
+    str_t name, value;
+    config_line_t kind = config_line_parse(errors, line, &name, &value);
+    if (kind == CONFIG_LINE_NONE)
+        return NULL;
+    if (kind == CONFIG_LINE_BROKEN)
+        return err_make(errors, 0, ERR_FAMILY_REQUEST, "config",
+                        "The line of %.*s in the configuration file cannot be read", STR_ARG(name));
+    size_t index = find_key(config, name);
+    if (index == SIZE_MAX)
+        keep_extra(config, name, value);
+    else if (set_value(config, index, value))
+        return NULL;
+    else if (kind == CONFIG_LINE_POSTGREST) /* goes on with its default there */
+        observe(LOG_WARN, "config_value_ignored", F_STR("name", name));
+    else
+        return bad_value(errors, config->keys[index].names, "configuration file");
+    return NULL;
 }
 
 static err_t *apply_file(config_t *config, pool_t *errors, const char *path)
@@ -184,16 +209,9 @@ static err_t *apply_file(config_t *config, pool_t *errors, const char *path)
     size_t capacity = 0;
     ssize_t len;
     err_t *err = NULL;
-    while (err == NULL && (len = getline(&line, &capacity, file)) >= 0) {
-        str_t name, value;
-        if (len > LINE_LIMIT || !parse_line(str_make(line, (size_t)len), &name, &value))
-            continue;
-        size_t index = find_key(config, name);
-        if (index == SIZE_MAX)
-            observe(LOG_DEBUG, "config_unknown_name", F_STR("name", name));
-        else if (!set_value(config, index, value))
-            err = bad_value(errors, config->keys[index].names, "configuration file");
-    }
+    while (err == NULL && (len = getline(&line, &capacity, file)) >= 0)
+        if (len <= LINE_LIMIT)
+            err = apply_line(config, errors, str_make(line, (size_t)len));
     free(line);
     fclose(file);
     return err;
@@ -287,6 +305,65 @@ bool config_bool(const config_t *config, const char *name)
 bool config_is_set(const config_t *config, const char *name)
 {
     return !str_is_null(get_value(config, name).text);
+}
+
+bool config_is_given(const config_t *config, const char *name)
+{
+    return get_value(config, name).is_given;
+}
+
+const config_key_t *config_keys(const config_t *config)
+{
+    return config->keys;
+}
+
+typedef struct {
+    config_entry_t *entries;
+    size_t count, capacity;
+} family_t;
+
+/* The first one of a name stays. */
+static void family_add(family_t *family, pool_t *pool, str_t name, str_t value)
+{
+    for (size_t i = 0; i < family->count; i++)
+        if (str_eq(family->entries[i].name, name))
+            return;
+    if (family->count == family->capacity) {
+        size_t capacity = family->capacity * 2 + 8;
+        config_entry_t *grown = POOL_ARRAY(pool, config_entry_t, capacity);
+        for (size_t i = 0; i < family->count; i++)
+            grown[i] = family->entries[i];
+        family->entries = grown;
+        family->capacity = capacity;
+    }
+    family->entries[family->count++] = (config_entry_t){pool_str(pool, name), pool_str(pool, value)};
+}
+
+size_t config_family(const config_t *config, pool_t *pool, str_t prefix, const config_entry_t **out)
+{
+    family_t family = {0};
+    for (char **entry = environ; *entry != NULL; entry++) {
+        str_t value = str_from_c(*entry), name = str_split(&value, '=');
+        if (str_starts_with(name, prefix))
+            family_add(&family, pool, str_slice(name, prefix.len, name.len), value);
+    }
+    for (const extra_t *extra = config->extras; extra != NULL; extra = extra->next)
+        if (str_starts_with(extra->entry.name, prefix))
+            family_add(&family, pool, str_slice(extra->entry.name, prefix.len, extra->entry.name.len),
+                       extra->entry.value);
+    *out = family.entries;
+    return family.count;
+}
+
+void config_keep_fixed(config_t *config, const config_t *old)
+{
+    for (size_t i = 0; i < config->key_count; i++) {
+        if (config->keys[i].is_reloadable)
+            continue;
+        value_t value = value_at(old, i);
+        value.text = pool_str(config->pool, value.text);
+        config->values[i] = value;
+    }
 }
 
 bool config_override(config_t *config, str_t name, str_t value)

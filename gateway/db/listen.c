@@ -192,7 +192,7 @@ static void on_timer(void *arg)
         listen->connect = db_connect_start(listen->loop, str_from_c(listen->conninfo), on_connected, listen);
         break;
     case LISTEN_STATE_UP:
-        if (!PQsendQuery(listen->pg, "select 1")) {
+        if (!PQsendQuery(listen->pg, listen->sql)) {
             lose(listen, PQerrorMessage(listen->pg));
             break;
         }
@@ -217,9 +217,8 @@ db_listen_t *db_listen_create(loop_t *loop, str_t conninfo, const str_t *channel
     buf_t sql;
     buf_init(&sql, NULL, 128);
     for (size_t i = 0; i < count; i++) {
-        buf_append_lit(&sql, "LISTEN ");
+        buf_append_str(&sql, i > 0 ? STR("; LISTEN ") : STR("LISTEN "));
         ident_append(&sql, channels[i]);
-        buf_append_char(&sql, ';');
     }
     listen->loop = loop;
     listen->conninfo = strndup(conninfo.base != NULL ? conninfo.base : "", conninfo.len);

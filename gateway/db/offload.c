@@ -4,7 +4,11 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
+
+static _Atomic int running;
 
 struct offload {
     loop_t *loop;
@@ -53,6 +57,7 @@ static void *thread_main(void *arg)
     offload_t *offload = arg;
     offload->run(offload->arg);
     post_or_drop(offload);
+    atomic_fetch_sub(&running, 1);
     return NULL;
 }
 
@@ -66,9 +71,12 @@ static bool start_thread(offload_t *offload)
     pthread_attr_setstacksize(&attr, 512 * 1024);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_fetch_add(&running, 1);
     int failed = pthread_create(&thread, &attr, thread_main, offload);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+    if (failed != 0)
+        atomic_fetch_sub(&running, 1);
     return failed == 0;
 }
 
@@ -85,6 +93,14 @@ offload_t *offload_start(loop_t *loop, void (*run)(void *arg), void (*done)(void
         post_or_drop(offload);
     }
     return offload;
+}
+
+bool offload_await(int timeout_ms)
+{
+    static const struct timespec PAUSE = {.tv_nsec = 1000000};
+    for (int i = 0; i < timeout_ms && atomic_load(&running) > 0; i++)
+        nanosleep(&PAUSE, NULL);
+    return atomic_load(&running) == 0;
 }
 
 void offload_abandon(offload_t *offload)

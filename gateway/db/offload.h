@@ -16,4 +16,8 @@ offload_t *offload_start(loop_t *loop, void (*run)(void *arg), void (*done)(void
  * run on the helper thread. */
 void offload_abandon(offload_t *offload);
 
+/* Outside of the loop, at the end of the process: waits so long for the threads of abandoned calls. False:
+ * some are left, and what libraries clean up at exit would be taken from under them. */
+bool offload_await(int timeout_ms);
+
 #endif

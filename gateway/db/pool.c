@@ -246,7 +246,7 @@ static void set_up(db_pool_t *pool, bool is_up)
     if (is_news && !is_up)
         observe(LOG_ERROR, "db_down", F_STR("pool", pool->options.name),
                 F_STR("reason", str_trim(buf_str(&pool->connect_error))));
-    if (has_changed && pool->on_state != NULL)
+    if (is_news && pool->on_state != NULL)
         pool->on_state(pool->on_state_arg, is_up);
 }
 
@@ -358,6 +358,17 @@ void db_pool_on_free(conn_t *conn)
     if (conn_is_surplus(conn))
         db_pool_tidy_soon(pool); /* not now: its results may still be in hand */
     db_pool_dispatch(pool);
+}
+
+void db_pool_renew(db_pool_t *pool)
+{
+    pool->generation++;
+    db_pool_tidy_soon(pool);
+}
+
+str_t db_pool_connect_error(const db_pool_t *pool)
+{
+    return buf_str(&pool->connect_error);
 }
 
 static bool is_worn_out(const conn_t *conn, int64_t now)

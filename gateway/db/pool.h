@@ -40,11 +40,24 @@ int db_pool_server_version(const db_pool_t *pool);
 /* A setting that the server reports on each connection ("TimeZone", "DateStyle"), or the null string. */
 str_t db_pool_parameter(const db_pool_t *pool, const char *name);
 
-/* Called on each change of db_pool_is_up. One listener. */
+/* Called on each change of db_pool_is_up, and when the very first attempt fails. One listener. */
 void db_pool_on_state(db_pool_t *pool, void (*fn)(void *arg, bool is_up), void *arg);
+
+/* Why the last attempt to connect failed, until the next one; empty: none did. */
+str_t db_pool_connect_error(const db_pool_t *pool);
+
+/* Replaces every connection, those in use when they are free: settings of the login role apply to new ones.
+ */
+void db_pool_renew(db_pool_t *pool);
 
 /* Drops prepared statements everywhere (after a schema reload). */
 void db_pool_flush_statements(db_pool_t *pool);
+
+typedef struct {
+    size_t size_max, busy, waiting;
+    int64_t acquire_timeouts; /* since the start */
+} db_pool_figures_t;
+db_pool_figures_t db_pool_figures(const db_pool_t *pool);
 
 /* {"size":..,"idle":..,"busy":..,"waiting":..,...} for admin. */
 void db_pool_inspect(const db_pool_t *pool, buf_t *out);

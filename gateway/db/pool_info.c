@@ -56,6 +56,16 @@ void pool_info_publish(db_pool_t *pool)
             pool->waiting.count + pool->waiting_fast.count);
 }
 
+db_pool_figures_t db_pool_figures(const db_pool_t *pool)
+{
+    db_pool_figures_t figures = {.size_max = pool->options.size_max,
+                                 .waiting = pool->waiting.count + pool->waiting_fast.count,
+                                 .acquire_timeouts = pool->timeout_total};
+    for (size_t i = 0; i < pool->conn_count; i++)
+        figures.busy += pool->conns[i]->state != CONN_STATE_IDLE;
+    return figures;
+}
+
 bool db_pool_is_up(const db_pool_t *pool)
 {
     return pool->is_up;

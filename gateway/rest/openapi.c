@@ -179,9 +179,10 @@ static void emit_mimes(emit_t *e, const char *const *mimes, size_t count)
 }
 
 /* Where clients find the server: as configured for a proxy, else as this request did. */
-static void emit_address(emit_t *e, pool_t *pool, str_t proxy, str_t host, bool is_tls)
+static void emit_address(emit_t *e, pool_t *pool, const rest_settings_t *settings, str_t host, bool is_tls)
 {
-    str_t scheme = is_tls ? STR("https") : STR("http"), path = STR("/rest/v1/");
+    str_t scheme = is_tls ? STR("https") : STR("http"), path = settings->root;
+    str_t proxy = settings->openapi_proxy_uri;
     size_t mark = str_find(proxy, STR("://"), 0);
     if (proxy.len > 0 && mark != SIZE_MAX) {
         scheme = str_slice(proxy, 0, mark);
@@ -332,7 +333,7 @@ str_t rest_openapi_render(const rest_settings_t *settings, pool_t *pool, const r
     emit_object_begin(&e);
     emit_kv_string(&e, "swagger", STR("2.0"));
     emit_info(&e, doc);
-    emit_address(&e, pool, settings->openapi_proxy_uri, host, is_tls);
+    emit_address(&e, pool, settings, host, is_tls);
     emit_key(&e, STR("consumes"));
     emit_mimes(&e, MIMES, 4);
     emit_key(&e, STR("produces"));

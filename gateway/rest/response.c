@@ -5,8 +5,6 @@
 #include "rest/errors.h"
 #include "rest/media.h"
 
-#define PREFIX "/rest/v1/"
-
 str_t rest_content_range(pool_t *pool, int64_t lower, int64_t upper, int64_t total)
 {
     buf_t out;
@@ -117,7 +115,7 @@ static void fill_read(const rest_run_t *run, rest_answer_t *answer)
     str_t query = run->request.canonical_query;
     fill_ranged(run, answer);
     rest_answer_header(answer, STR("content-location"),
-                       pool_concat(run->pool, 4, STR(PREFIX), run->plan.location_name,
+                       pool_concat(run->pool, 4, run->settings->root, run->plan.location_name,
                                    query.len > 0 ? STR("?") : STR(""), query));
     add_content_type(run, answer);
     add_preferences(run, answer);
@@ -145,7 +143,7 @@ static void fill_create(const rest_run_t *run, rest_answer_t *answer)
     if (!str_is_null(run->result.location) && run->result.renderer.row_count == 1)
         rest_answer_header(
             answer, STR("location"),
-            pool_concat(run->pool, 3, STR(PREFIX), run->plan.location_name, run->result.location));
+            pool_concat(run->pool, 3, run->settings->root, run->plan.location_name, run->result.location));
     add_range(run, answer, 1, 0, mutation_total(run));
     add_preferences(run, answer);
     if (prefer->ret == REST_RETURN_FULL) {

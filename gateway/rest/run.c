@@ -5,6 +5,7 @@
 #include "api/respond.h"
 #include "api/route.h"
 #include "base/clock.h"
+#include "base/observe.h"
 #include "rest/media.h"
 #include "rest/rest.h"
 #include "schema/cache.h"
@@ -143,6 +144,14 @@ static void build_transaction(rest_run_t *run)
     rest_session_fill(run);
 }
 
+/* Values are parameters, so that nothing of a caller's stands in the text. */
+static void log_queries(const rest_run_t *run)
+{
+    for (size_t i = 0; i < run->plan.stmt_count; i++)
+        observe(LOG_INFO, "query", F_STR("request_id", run->ctx->request_id),
+                F_STR("sql", run->stmts[i].sql));
+}
+
 void rest_run_finish(rest_run_t *run, const err_t *error)
 {
     stage_ends(run, REST_STAGE_TX);
@@ -250,6 +259,8 @@ static void handle(void *arg, api_context_t *ctx)
         return;
     }
     build_transaction(run);
+    if (run->settings->is_query_logged)
+        log_queries(run);
     run->tx = db_tx_submit(ctx->gateway->request_pool, &run->spec, &REST_TX_HANDLERS, run);
 }
 
@@ -290,7 +301,7 @@ void rest_register(gateway_t *gateway, pool_t *pool)
     pool_on_dispose(pool, rest_dispose, rest);
     api_event_on(gateway, API_EVENT_SCHEMA_CHANGED, on_schema_changed, rest);
     api_event_on(gateway, API_EVENT_CONFIG_RELOADED, on_config_reloaded, rest);
-    api_route_add(gateway, &(api_route_t){.prefix = "/rest/v1",
+    api_route_add(gateway, &(api_route_t){.prefix = pool_cstr(pool, rest_settings_prefix(gateway->config)),
                                           .style = API_STYLE_REST,
                                           .handler = handle,
                                           .arg = rest,

@@ -6,12 +6,11 @@
 
 #include <stdlib.h>
 
-extern char **environ;
-
 void rest_settings_default(rest_settings_t *out)
 {
     static const str_t PUBLIC[] = {STR("public")};
-    *out = (rest_settings_t){.schemas = PUBLIC,
+    *out = (rest_settings_t){.root = STR("/rest/v1/"),
+                             .schemas = PUBLIC,
                              .schema_count = 1,
                              .extra_search_path = PUBLIC,
                              .extra_search_path_count = 1,
@@ -72,26 +71,17 @@ static str_t unqualified(pool_t *pool, str_t name)
     return pool_str(pool, dot == SIZE_MAX ? name : str_slice(name, dot + 1, name.len));
 }
 
-#define APP_SETTINGS "PGRST_APP_SETTINGS_"
-
 /* PGRST_APP_SETTINGS_some_name becomes app.settings.some_name; the name keeps its case. */
-static void load_app_settings(pool_t *pool, rest_settings_t *out)
+static void load_app_settings(pool_t *pool, const config_t *config, rest_settings_t *out)
 {
-    db_setting_t *settings = NULL;
-    uint32_t count = 0, capacity = 0;
-    for (char **entry = environ; *entry != NULL; entry++) {
-        str_t name = str_from_c(*entry);
-        if (!str_starts_with(name, STR(APP_SETTINGS)))
-            continue;
-        str_t value = name;
-        name = str_split(&value, '=');
-        settings = rest_grow(pool, settings, count, &capacity, sizeof(*settings));
-        settings[count].name =
-            pool_concat(pool, 2, STR("app.settings."), str_slice(name, sizeof(APP_SETTINGS) - 1, name.len));
-        settings[count++].value = pool_str(pool, value);
-    }
+    const config_entry_t *entries;
+    size_t count = config_family(config, pool, STR("PGRST_APP_SETTINGS_"), &entries);
+    db_setting_t *settings = POOL_ARRAY(pool, db_setting_t, count + 1);
+    for (size_t i = 0; i < count; i++)
+        settings[i] =
+            (db_setting_t){pool_concat(pool, 2, STR("app.settings."), entries[i].name), entries[i].value};
     out->app_settings = settings;
-    out->app_setting_count = count;
+    out->app_setting_count = (uint32_t)count;
 }
 
 static str_t lower(pool_t *pool, str_t text)
@@ -120,9 +110,18 @@ static void load_limits(const config_t *config, rest_settings_t *out)
     out->json_depth_max = (uint32_t)config_int(config, "BASALT_REST_MAX_JSON_DEPTH");
 }
 
+str_t rest_settings_prefix(const config_t *config)
+{
+    str_t prefix = config_str(config, "BASALT_REST_PREFIX");
+    while (prefix.len > 0 && prefix.base[prefix.len - 1] == '/')
+        prefix.len--;
+    return prefix;
+}
+
 static void load_values(pool_t *pool, const config_t *config, rest_settings_t *out)
 {
     rest_settings_default(out);
+    out->root = pool_concat(pool, 2, rest_settings_prefix(config), STR("/"));
     uint32_t count;
     const str_t *schemas = split_list(pool, config_str(config, "PGRST_DB_SCHEMAS"), &count);
     if (count > 0) {
@@ -141,6 +140,7 @@ static void load_values(pool_t *pool, const config_t *config, rest_settings_t *o
     out->is_tx_overridable = str_ends_with(tx_end, STR("-allow-override"));
     out->is_tx_rollback = str_starts_with(tx_end, STR("rollback"));
     out->has_legacy_targets = config_bool(config, "PGRST_URL_USE_LEGACY_TARGET_NAMES");
+    out->is_query_logged = config_bool(config, "PGRST_LOG_QUERY");
     out->has_server_timing = config_bool(config, "PGRST_SERVER_TIMING_ENABLED");
     out->is_error_minimal = str_eq(config_str(config, "PGRST_CLIENT_ERROR_VERBOSITY"), STR("minimal"));
     str_t openapi = config_str(config, "PGRST_OPENAPI_MODE");
@@ -152,7 +152,7 @@ static void load_values(pool_t *pool, const config_t *config, rest_settings_t *o
     out->trace_header = lower(pool, config_str(config, "PGRST_SERVER_TRACE_HEADER"));
     out->cors_origins =
         split_list(pool, config_str(config, "PGRST_SERVER_CORS_ALLOWED_ORIGINS"), &out->cors_origin_count);
-    load_app_settings(pool, out);
+    load_app_settings(pool, config, out);
     load_limits(config, out);
 }
 

@@ -15,6 +15,7 @@ struct schema_snapshot;
 
 /* Configuration as the stages need it; built by rest_settings_load, replaced on reload. */
 typedef struct {
+    str_t root;           /* BASALT_REST_PREFIX with one slash at its end: "/rest/v1/" */
     const str_t *schemas; /* PGRST_DB_SCHEMAS, exposed, first is the default */
     uint32_t schema_count;
     const str_t *extra_search_path; /* PGRST_DB_EXTRA_SEARCH_PATH */
@@ -30,6 +31,7 @@ typedef struct {
     bool has_legacy_targets; /* PGRST_URL_USE_LEGACY_TARGET_NAMES */
     bool is_error_minimal;   /* PGRST_CLIENT_ERROR_VERBOSITY: minimal */
     bool has_server_timing;  /* PGRST_SERVER_TIMING_ENABLED */
+    bool is_query_logged;    /* PGRST_LOG_QUERY */
     enum {
         REST_OPENAPI_FOLLOW,
         REST_OPENAPI_IGNORE,

@@ -7,6 +7,7 @@
 #include "db/listen.h"
 #include "schema/dump.h"
 #include "schema/load.h"
+#include "schema/poll.h"
 
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ struct schema_cache {
     int64_t started_us, took_us;
     loop_timer_t timer;
     db_listen_t *listen;
+    schema_poll_t *poll;
 };
 
 static void start_load(void *arg);
@@ -58,6 +60,8 @@ static void on_loaded(void *arg, schema_snapshot_t *snapshot, const err_t *error
                 F_INT("retry_ms", c->retry_ms));
         loop_timer_start(c->loop, &c->timer, c->retry_ms, start_load, c);
         c->retry_ms = c->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : c->retry_ms * 2;
+        if (c->handlers.on_failed != NULL)
+            c->handlers.on_failed(c->arg);
         return;
     }
     schema_snapshot_t *old = c->current;
@@ -115,12 +119,33 @@ static void on_notify(void *arg, str_t channel, str_t payload)
         schema_cache_reload(c);
 }
 
+static void on_lost(void *arg)
+{
+    schema_cache_t *c = arg;
+    if (c->handlers.on_channel_lost != NULL)
+        c->handlers.on_channel_lost(c->arg);
+}
+
 static void start_listening(schema_cache_t *c)
 {
-    static const db_listen_handlers_t handlers = {.on_ready = on_ready, .on_notify = on_notify};
+    static const db_listen_handlers_t handlers = {
+        .on_ready = on_ready, .on_notify = on_notify, .on_lost = on_lost};
     if (!str_is_null(c->options.channel_conninfo) && c->options.channel_conninfo.len > 0)
         c->listen =
             db_listen_create(c->loop, c->options.channel_conninfo, &c->options.channel, 1, &handlers, c);
+}
+
+static void on_catalog_changed(void *arg)
+{
+    schema_cache_reload(arg);
+}
+
+static void start_polling(schema_cache_t *c)
+{
+    schema_poll_destroy(c->poll);
+    c->poll = c->options.poll_ms > 0
+                  ? schema_poll_create(c->loop, c->pool, c->options.poll_ms, on_catalog_changed, c)
+                  : NULL;
 }
 
 /* ---- options and life ---- */
@@ -143,6 +168,8 @@ static void copy_options(schema_cache_t *c, const schema_cache_options_t *o)
         .extra_count = o->extra_count,
         .hoisted_settings = copy_strings(c->memory, o->hoisted_settings, o->hoisted_count),
         .hoisted_count = o->hoisted_count,
+        .sleep_ms = o->sleep_ms,
+        .poll_ms = o->poll_ms,
         .channel_conninfo =
             str_is_null(o->channel_conninfo) ? STR_NULL : pool_str(c->memory, o->channel_conninfo),
         .channel = pool_str(c->memory, str_is_null(o->channel) ? STR("pgrst") : o->channel),
@@ -162,6 +189,7 @@ schema_cache_t *schema_cache_create(loop_t *loop, db_pool_t *pool, const schema_
     c->retry_ms = RETRY_FIRST_MS;
     copy_options(c, options);
     start_listening(c);
+    start_polling(c);
     start_load(c);
     return c;
 }
@@ -171,6 +199,7 @@ void schema_cache_destroy(schema_cache_t *c)
     if (c == NULL)
         return;
     loop_timer_stop(&c->timer);
+    schema_poll_destroy(c->poll);
     schema_load_cancel(c->load);
     if (c->listen != NULL)
         db_listen_destroy(c->listen);
@@ -191,9 +220,12 @@ void schema_cache_set_options(schema_cache_t *c, const schema_cache_options_t *o
     /* a running load reads the old options; it is not worth finishing */
     schema_load_cancel(c->load);
     c->load = NULL;
+    bool is_same_poll = c->options.poll_ms == options->poll_ms;
     pool_t *old = c->memory;
     copy_options(c, options);
     pool_destroy(old);
+    if (!is_same_poll)
+        start_polling(c);
     if (!is_same_channel)
         start_listening(c);
     schema_cache_reload(c);

@@ -19,6 +19,8 @@ typedef struct {
     const str_t
         *hoisted_settings; /* PGRST_DB_HOISTED_TX_SETTINGS: function settings applied to the transaction */
     size_t hoisted_count;
+    int sleep_ms;           /* that a load is held up, for tests */
+    int poll_ms;            /* between looks at the catalog where no event trigger tells; 0: never */
     str_t channel_conninfo; /* LISTEN connection; null string: no channel (PGRST_DB_CHANNEL_ENABLED=false) */
     str_t channel;          /* PGRST_DB_CHANNEL, "pgrst" */
 } schema_cache_options_t;
@@ -28,6 +30,8 @@ typedef struct {
     void (*on_loaded)(void *arg, const schema_snapshot_t *snapshot);
     /* NOTIFY <channel>, 'reload config' (or an empty payload, which reloads both). May be NULL. */
     void (*on_reload_config)(void *arg);
+    void (*on_failed)(void *arg);       /* a load failed; it is tried again. May be NULL. */
+    void (*on_channel_lost)(void *arg); /* the LISTEN connection broke; it is made anew. May be NULL. */
 } schema_cache_handlers_t;
 
 /* Starts loading at once; `pool` is the request pool. Loop thread only, as all below. */

@@ -158,6 +158,9 @@ schema_load_t *schema_load_start(loop_t *loop, db_pool_t *pool, const schema_cac
                                 .is_exclusive = true,
                                 .stmts = load->stmts,
                                 .stmt_count = SCHEMA_ROWS_COUNT};
+    if (options->sleep_ms > 0)
+        load->spec.pre_request =
+            pool_printf(memory, "select pg_catalog.pg_sleep(%d / 1000.0)", options->sleep_ms);
     static const db_tx_handlers_t handlers = {.on_row = on_row, .on_retry = on_retry, .on_done = on_tx_done};
     load->tx = db_tx_submit(pool, &load->spec, &handlers, load);
     return load;

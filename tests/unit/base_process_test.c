@@ -202,11 +202,19 @@ static const config_key_t KEYS[] = {
     {NULL, 0, NULL, false, false, NULL},
 };
 
+static const config_key_t PEER_KEYS[] = {
+    {"PGRST_NAME", CONFIG_STRING, "default", false, false, "a name"},
+    {"PGRST_COUNT", CONFIG_INT, "5", false, false, "a count"},
+    {"PGRST_FLAG", CONFIG_BOOL, "false", false, false, "a flag"},
+    {"PGRST_WAIT", CONFIG_DURATION_MS, "10", false, false, "a time"},
+    {NULL, 0, NULL, false, false, NULL},
+};
+
 static char config_path[] = "/tmp/basalt-config-XXXXXX";
 
 static void write_config(const char *text)
 {
-    int fd = open(config_path, O_WRONLY | O_TRUNC);
+    int fd = open(config_path, O_WRONLY | O_TRUNC | O_CREAT, 0600);
     assert_true(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
     close(fd);
 }
@@ -259,6 +267,55 @@ static void configuration_prefers_environment_to_file_to_default(void **state)
     unsetenv("CT_COUNT");
     unsetenv("CT_WAIT");
     unlink(config_path);
+}
+
+static void configuration_reads_the_peers_form_of_a_file(void **state)
+{
+    (void)state;
+    static const char *const broken[] = {"ct-name = \"open\nCT_COUNT=1\n", "ct-name = \"a\" b\n",
+                                         "ct-name =\n", "ct-name = \"$x\"\n"};
+    setenv("CT_HOME", "/here", 1);
+    write_config(
+        "# comment\n\nname = \"a \\\"b\\\" $$c $(CT_HOME)\" # why\ncount = 12\nflag = 2\nwait = true\n"
+        "app.settings.Some_name = \"x\"\nother-thing = 1\n");
+    config_t *config;
+    err_t *err = config_load(pool, PEER_KEYS, config_path, &config);
+    assert_null(err);
+    assert_str(config_str(config, "PGRST_NAME"), "a \"b\" $c /here");
+    assert_int_equal(config_int(config, "PGRST_COUNT"), 12);
+    assert_true(config_bool(config, "PGRST_FLAG"));
+    assert_int_equal(config_int(config, "PGRST_WAIT"), 10000); /* of the wrong type: ignored */
+    assert_true(config_is_given(config, "PGRST_COUNT"));
+    assert_false(config_is_given(config, "PGRST_WAIT"));
+    const config_entry_t *entries;
+    assert_int_equal(config_family(config, pool, STR("PGRST_APP_SETTINGS_"), &entries), 1);
+    assert_str(entries[0].name, "Some_name");
+    assert_str(entries[0].value, "x");
+    setenv("PGRST_APP_SETTINGS_Some_name", "y", 1);
+    assert_int_equal(config_family(config, pool, STR("PGRST_APP_SETTINGS_"), &entries), 1);
+    assert_str(entries[0].value, "y");
+    unsetenv("PGRST_APP_SETTINGS_Some_name");
+    config_destroy(config);
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        write_config(broken[i]);
+        assert_non_null(config_load(pool, PEER_KEYS, config_path, &config));
+    }
+    unsetenv("CT_HOME");
+    unlink(config_path);
+}
+
+static void what_is_fixed_stays_over_a_reload(void **state)
+{
+    (void)state;
+    config_t *old = must_load(NULL);
+    assert_true(config_override(old, STR("CT_SECRET"), STR("first")));
+    assert_true(config_override(old, STR("CT_COUNT"), STR("9")));
+    config_t *fresh = must_load(NULL);
+    config_keep_fixed(fresh, old);
+    config_destroy(old);
+    assert_str(config_str(fresh, "CT_SECRET"), "first"); /* not reloadable */
+    assert_int_equal(config_int(fresh, "CT_COUNT"), 5);
+    config_destroy(fresh);
 }
 
 static void values_that_do_not_parse_are_named_but_not_shown(void **state)
@@ -438,6 +495,8 @@ int main(void)
         cmocka_unit_test(the_wall_clock_shifts_and_prints),
         cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
         cmocka_unit_test(configuration_prefers_environment_to_file_to_default),
+        cmocka_unit_test(configuration_reads_the_peers_form_of_a_file),
+        cmocka_unit_test(what_is_fixed_stays_over_a_reload),
         cmocka_unit_test(values_that_do_not_parse_are_named_but_not_shown),
         cmocka_unit_test(overrides_apply_and_borrowed_values_survive_them),
         cmocka_unit_test(errors_copy_what_they_are_given),

@@ -63,7 +63,8 @@ static void start(scene_t *scene, const char *channel_user)
 {
     static const str_t schemas[] = {{"shop", 4}}, extra[] = {{"public", 6}},
                        hoisted[] = {{"statement_timeout", 17}};
-    static const schema_cache_handlers_t handlers = {on_loaded, on_reload_config};
+    static const schema_cache_handlers_t handlers = {.on_loaded = on_loaded,
+                                                     .on_reload_config = on_reload_config};
     schema_cache_options_t options = {.schemas = schemas,
                                       .schema_count = 1,
                                       .extra_search_path = extra,

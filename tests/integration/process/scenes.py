@@ -1,0 +1,456 @@
+#!/usr/bin/python3
+"""Scenes of the gateway as a process. Each scene is a function; its name is the behaviour that it protects."""
+import os
+import signal
+import stat
+import subprocess
+import threading
+import time
+import uuid
+
+from gateway import (ADMIN, BASE, BINARY, DIR, OTHER_ADMIN, PORT, SECRET, Gateway, ask, call, connection, database,
+                     expect, sql, until)
+
+PEER = os.path.join(DIR, "postgrest")
+
+
+def write(name, text):
+    path = os.path.join(DIR, name)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def threads(count, work):
+    """Runs work(i) in `count` threads and returns what they raised."""
+    errors = []
+
+    def guarded(i):
+        try:
+            work(i)
+        except Exception as error:  # told by the scene
+            errors.append(error)
+
+    workers = [threading.Thread(target=guarded, args=(i,)) for i in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return errors
+
+
+# ---- configuration ----
+
+def the_environment_wins_over_the_file_and_the_database_over_both():
+    path = write("file.conf", 'db-max-rows = 10\ndb-anon-role = "member"\napp.settings.stage = "file"\n')
+    dump = call(["--dump-config", path], PGRST_DB_ANON_ROLE="anon")[1]
+    expect('PGRST_DB_MAX_ROWS="10"' in dump and 'PGRST_DB_ANON_ROLE="anon"' in dump, True, dump)
+    sql("alter role authenticator set pgrst.db_max_rows = '7'; alter role authenticator set pgrst.jwt_aud = 'role';"
+        "alter role authenticator in database postgres set pgrst.jwt_aud = 'here'")
+    try:
+        dump = call(["--dump-config", path], PGRST_DB_PRE_CONFIG="api.pre_config")[1]
+        expect('PGRST_DB_MAX_ROWS="7"' in dump and 'PGRST_JWT_AUD="here"' in dump, True, dump)
+        with Gateway([path], PGRST_DB_PRE_CONFIG="api.pre_config"):
+            expect(len(ask("GET", "/items")[1]), 7)
+            expect(ask("GET", "/rpc/setting?name=app.settings.stage")[1], "file")
+        sql("alter role authenticator reset all; alter role authenticator in database postgres reset all")
+        dump = call(["--dump-config", path], PGRST_DB_PRE_CONFIG="api.pre_config")[1]
+        expect('PGRST_DB_MAX_ROWS="3"' in dump and 'PGRST_JWT_AUD="from-function"' in dump, True, dump)
+        dump = call(["--dump-config", path], PGRST_DB_CONFIG="false", PGRST_DB_PRE_CONFIG="api.pre_config")[1]
+        expect('PGRST_DB_MAX_ROWS="10"' in dump, True, dump)
+    finally:
+        sql("alter role authenticator reset all; alter role authenticator in database postgres reset all")
+
+
+def what_is_dumped_under_the_peers_name_can_be_read_again():
+    path = write("peer.conf", 'db-schemas = " api,  other"\ndb-pool = 3\napp.settings.x = "a \\"b\\" $$c"\n'
+                              'jwt-role-claim-key = "$$.a.role"\nserver-port = 3456\n')
+    settings = {"PGRST_DB_SCHEMAS": None, "BASALT_REST_PREFIX": None, "PGRST_DB_CONFIG": "false"}
+    status, dump, _ = call(["--dump-config", path], name=PEER, **settings)
+    expect(status, 0)
+    for line in ('db-schemas = "api,other"', "db-pool = 3", 'app.settings.x = "a \\"b\\" $$c"',
+                 'jwt-secret = "%s"' % SECRET, "server-port = 3456", 'log-level = "error"', 'db-max-rows = ""'):
+        expect(line in dump.splitlines(), True, line)
+    bare = {"PGRST_JWT_SECRET": None, "PGRST_DB_URI": None, "PGRST_DB_ANON_ROLE": None, **settings}
+    expect(call(["--dump-config", write("again.conf", dump)], name=PEER, **bare)[1], dump)
+    expect(SECRET in call(["--dump-config"])[1], False, "our own dump shows no secret")
+
+
+def settings_that_cannot_work_are_refused_at_the_start():
+    for key, value in (("PGRST_JWT_SECRET", "short"), ("PGRST_JWT_SECRET", "@/nonexistent"), ("PGRST_DB_TX_END", "no"),
+                       ("PGRST_JWT_ROLE_CLAIM_KEY", "$.a;b"), ("PGRST_OPENAPI_MODE", "all"), ("BASALT_LOG_LEVEL", "x"),
+                       ("PGRST_DB_SCHEMAS", "api, pg_catalog"), ("PGRST_SERVER_UNIX_SOCKET_MODE", "800"),
+                       ("PGRST_JWT_AUD", "http://%%x"), ("PGRST_OPENAPI_SERVER_PROXY_URI", "htp:/x")):
+        expect(call(["--dump-config"], **{key: value})[0], 1, "%s=%s" % (key, value))
+        expect(call([], **{key: value})[0], 1, "%s=%s serves" % (key, value))
+    expect(call(["--dump-config", "/nonexistent"])[0], 1)
+    expect(call(["--dump-config", write("broken.conf", 'db-uri = "open\n')])[0], 1)
+
+
+def a_bad_reload_leaves_what_is_in_force():
+    path = write("reload.conf", "PGRST_DB_MAX_ROWS=5\n")
+    with Gateway([path], PGRST_JWT_SECRET=None) as gateway:
+        write("reload.conf", "PGRST_DB_MAX_ROWS=6\nPGRST_JWT_SECRET=short\n")
+        gateway.signal(signal.SIGHUP)
+        until(lambda: gateway.events("config_reload_failed"), 5, "the reload is refused")
+        expect(len(ask("GET", "/items")[1]), 5)
+        write("reload.conf", "PGRST_DB_MAX_ROWS=6\n")
+        gateway.signal(signal.SIGUSR2)
+        until(lambda: len(ask("GET", "/items")[1]) == 6, 5, "the reload is applied")
+
+
+def a_secret_in_a_file_changes_with_a_reload():
+    path = write("secret", "another secret of more than thirty-two characters\n")
+    with Gateway(PGRST_JWT_SECRET="@" + path) as gateway:
+        expect(ask("GET", "/items?limit=1", role="member")[0], 401)
+        write("secret", SECRET + "\n")
+        gateway.signal(signal.SIGUSR2)
+        until(lambda: ask("GET", "/items?limit=1", role="member")[0] == 200, 5, "the new secret counts")
+
+
+def ready_asks_a_running_gateway():
+    settings = {"BASALT_ADMIN_LISTEN": None, "PGRST_ADMIN_SERVER_HOST": "localhost"}
+    with Gateway():
+        expect(call(["--ready"])[:2], (0, "OK: http://127.0.0.1:%d/ready\n" % ADMIN))
+    status, _, said = call(["--ready"], PGRST_ADMIN_SERVER_PORT=str(ADMIN), **settings)
+    expect((status, "connection refused" in said), (1, True))
+    expect(call(["--ready"], **settings)[0], 1, "no admin listener")
+
+
+# ---- where it listens ----
+
+def at_the_root_nothing_but_rest_is_served():
+    sql("create table api.health (id int primary key); grant select, insert on api.health to anon; notify pgrst")
+    try:
+        with Gateway():
+            expect(ask("GET", "/health")[:2], (200, []))
+            expect(ask("POST", "/health", {"id": 1}, Prefer="return=headers-only")[2]["Location"], "/health?id=eq.1")
+            expect(ask("GET", "/items?limit=1")[2]["Content-Location"], "/items?limit=1")
+            expect(ask("GET", "/")[1]["basePath"], "/")
+            expect(ask("GET", "/rest/v1/items")[0], 404)
+    finally:
+        sql("drop table api.health")
+
+
+def unix_sockets_have_their_mode_and_their_loss_is_told():
+    api, admin = os.path.join(DIR, "api.sock"), os.path.join(DIR, "admin.sock")
+    with Gateway(BASALT_LISTEN=None, PGRST_SERVER_UNIX_SOCKET=api, PGRST_SERVER_UNIX_SOCKET_MODE="600",
+                 PGRST_ADMIN_SERVER_UNIX_SOCKET=admin, PGRST_ADMIN_SERVER_UNIX_SOCKET_MODE="666"):
+        expect([stat.S_IMODE(os.stat(path).st_mode) for path in (api, admin)], [0o600, 0o666])
+        expect(ask("GET", "/items?limit=1", where=api)[0], 200)
+        expect(ask("GET", "/live", where=admin)[0], 200)
+        os.remove(api)
+        expect([ask("GET", path, where=admin)[0] for path in ("/live", "/ready")], [500, 500])
+
+
+def the_admin_listener_shows_what_is_in_force():
+    with Gateway():
+        expect([ask("GET", path, where=ADMIN)[0] for path in ("/live", "/ready", "/config", "/nothing")],
+               [200, 200, 200, 404])
+        status, text, headers = ask("GET", "/metrics", where=ADMIN)
+        for name in ("pgrst_schema_cache_loads_total", "pgrst_db_pool_max", "pgrst_db_pool_available",
+                     "pgrst_db_pool_waiting", "pgrst_db_pool_timeouts_total"):
+            expect(("\n%s" % name).encode() in text, True, name)
+        expect(SECRET.encode() in ask("GET", "/config", where=ADMIN)[1], False, "a secret is shown")
+        expect(ask("GET", "/schema_cache", where=ADMIN)[1]["failed"], False)
+
+
+def the_access_log_follows_the_level_and_keeps_to_one_line():
+    with Gateway(BASALT_ACCESS_LOG="true", BASALT_LOG_LEVEL="warn") as gateway:
+        ask("GET", "/items?limit=1")
+        ask("GET", "/nothing?apikey=eq.hunter2hunter2", **{"User-Agent": 'a" 200 1 "b'})
+        lines = [line for line in gateway.log().splitlines() if " HTTP/1.1\" " in line]
+        expect(len(lines), 1, lines)
+        expect("- - anon [" in lines[0] and '"GET /nothing?apikey=' in lines[0] and '" 404 ' in lines[0], True, lines)
+        expect("hunter2" in lines[0] or 'a" 200' in lines[0], False, lines)
+
+
+# ---- reloads ----
+
+def no_notification_is_lost_with_the_listening_connection():
+    with Gateway() as gateway:
+        for i in range(3):
+            sql("select pg_terminate_backend(pid) from pg_stat_activity where query = 'LISTEN \"pgrst\"';"
+                "create table api.lost%d (id int); grant select on api.lost%d to anon; notify pgrst" % (i, i))
+            until(lambda: ask("GET", "/lost%d" % i)[0] == 200, 10, "table %d is known" % i)
+        expect(len(gateway.events("db_listen_lost")), 3)
+    sql("drop table api.lost0, api.lost1, api.lost2")
+
+
+def without_event_triggers_changes_are_found_by_looking():
+    with Gateway(BASALT_SCHEMA_POLL="300ms", PGRST_DB_CHANNEL_ENABLED="false"):
+        time.sleep(1)  # the first look, which later ones are compared with
+        sql("create table api.unannounced (id int); grant select on api.unannounced to anon")
+        until(lambda: ask("GET", "/unannounced")[0] == 200, 10, "the table is known")
+        sql("drop table api.unannounced")
+        until(lambda: ask("GET", "/unannounced")[1]["code"] == "PGRST205", 10, "the table is forgotten")
+
+
+def a_signal_brings_new_connections_with_new_settings_of_the_login():
+    with Gateway(PGRST_DB_POOL="1") as gateway:
+        before = ask("GET", "/rpc/login_pid")[1]
+        sql("alter role authenticator set work_mem = '5MB'")
+        try:
+            gateway.signal(signal.SIGUSR1)
+            until(lambda: ask("GET", "/rpc/setting?name=work_mem")[1] == "5MB", 5, "a new connection")
+        finally:
+            sql("alter role authenticator reset work_mem")
+        expect(ask("GET", "/rpc/login_pid")[1] == before, False)
+
+
+def a_storm_of_reloads_ends_with_the_last_state():
+    failures = []
+    with Gateway() as gateway:
+        is_over = threading.Event()
+
+        def client():
+            conn = connection(PORT)
+            while not is_over.is_set():
+                status = ask("GET", "/items?limit=1", conn=conn)[0]
+                if status != 200:
+                    failures.append(status)
+
+        worker = threading.Thread(target=client)
+        worker.start()
+        storm = ["alter table api.items rename to stuff; notify pgrst, 'reload schema'; notify pgrst, 'reload config';"
+                 "alter table api.stuff rename to items; notify pgrst, 'reload schema'"] * 15
+        for text in storm:
+            sql(text)
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                gateway.signal(number)
+        sql("create table api.last (id int); grant select on api.last to anon; notify pgrst, 'reload schema'")
+        until(lambda: ask("GET", "/last")[0] == 200, 5, "the last state")
+        is_over.set()
+        worker.join()
+    sql("drop table api.last")
+    expect([status for status in failures if status != 404], [], "404: the table had its other name")
+
+
+def the_old_schema_serves_while_the_new_one_cannot_be_read():
+    with Gateway() as gateway:
+        holder = subprocess.Popen(["psql", "-XAtq", os.environ["SCENE_DB"]], stdin=subprocess.PIPE, text=True)
+        holder.stdin.write("begin; lock table pg_catalog.pg_description in access exclusive mode;\n")
+        holder.stdin.flush()
+        until(lambda: sql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted"
+                          " and relation = 'pg_description'::regclass") == "1", 5, "the lock is held")
+        gateway.signal(signal.SIGUSR1)
+        until(lambda: ask("GET", "/ready", where=ADMIN)[0] == 503, 5, "readiness tells")
+        for _ in range(20):
+            expect(ask("GET", "/items?id=eq.1")[1], [{"id": 1, "name": "item 1"}])
+        holder.stdin.write("rollback;\n")
+        holder.stdin.close()
+        holder.wait()
+        until(gateway.is_ready, 10, "ready again")
+
+
+# ---- limits of time ----
+
+def who_gets_no_connection_is_told_so_in_the_order_of_coming():
+    order = []
+    with Gateway(PGRST_DB_POOL="1", PGRST_DB_POOL_ACQUISITION_TIMEOUT="1"):
+        def nap(i):
+            if i > 0:
+                time.sleep(0.1 + 0.005 * i)
+            if i == 0:
+                return expect(ask("GET", "/rpc/nap?seconds=1.6")[0], 204)
+            status, body, _ = ask("POST", "/rpc/me", {})
+            order.append(i)
+            return expect((status, body["code"]), (504, "PGRST003"))
+
+        def bad(i):
+            time.sleep(0.3)
+            expect(ask("GET", "/items?id=wrong.1")[0], 400)
+            expect(ask("GET", "/nothing")[0], 404)
+            expect(ask("GET", "/items", Authorization="Bearer x.y.z")[0], 401)
+
+        expect(threads(50, lambda i: nap(i) if i < 40 else bad(i)), [])
+        expect(ask("GET", "/rpc/me")[1], "anon", "the pool works again")
+    inversions = sum(1 for one, other in zip(order, order[1:]) if one > other + 4)
+    expect(inversions <= 3, True, order)
+
+
+def roles_and_functions_have_their_own_time():
+    with Gateway():
+        expect(ask("GET", "/rpc/nap?seconds=0.6")[0], 204)
+        status, body, headers = ask("GET", "/rpc/nap?seconds=5", role="slow")
+        expect((status, body["code"], headers["Proxy-Status"]), (500, "57014", "PostgREST; error=57014"))
+        expect(ask("POST", "/rpc/hasty", {})[1]["code"], "57014")
+        sql("alter role slow set statement_timeout = '5s'; notify pgrst, 'reload schema'")
+        until(lambda: ask("GET", "/rpc/nap?seconds=0.5", role="slow")[0] == 204, 10, "the role's new time")
+        sql("alter role slow set statement_timeout = '300ms'")
+
+
+# ---- the database goes away ----
+
+def what_was_acknowledged_survives_restarts_under_load():
+    acknowledged, wrong = [], []
+    with Gateway(PGRST_DB_POOL="6") as gateway:
+        is_over = threading.Event()
+
+        def client(i):
+            conn = connection(PORT)
+            while not is_over.is_set():
+                key = str(uuid.uuid4())
+                status, body, headers = ask("POST", "/writes", {"id": key}, conn=conn)
+                if status == 201:
+                    acknowledged.append(key)
+                elif status != 503 or not body["code"] or headers["Retry-After"] is None:
+                    wrong.append((status, body, dict(headers)))
+                else:
+                    time.sleep(0.01)
+
+        worker = threading.Thread(target=lambda: wrong.extend(map(repr, threads(20, client))))
+        worker.start()
+        for how in ("stop", "immediate", "kill"):
+            count = len(acknowledged)
+            until(lambda: len(acknowledged) > count + 20, 10, "writes before " + how)
+            database(how)
+            until(lambda: ask("GET", "/items?limit=1")[0] == 503, 5, "503 after " + how)
+            until(lambda: start() is None, 20, "the database starts")
+            until(lambda: ask("GET", "/items?limit=1")[0] == 200, 5, "served again after " + how)
+        is_over.set()
+        worker.join()
+        expect(gateway.process.poll(), None, "it lives")
+    expect(wrong[:2], [])
+    found = set(sql("select id from api.writes").split())
+    expect(len([key for key in acknowledged if key not in found]), 0, "acknowledged and missing")
+    expect(len(set(acknowledged)), len(acknowledged))
+
+
+def start():
+    try:
+        database("start")
+    except subprocess.CalledProcessError:
+        return False
+    return None
+
+
+def only_requests_that_were_hit_fail_when_backends_are_killed():
+    odd, served = [], []
+    with Gateway(PGRST_DB_POOL="4") as gateway:
+        is_over = threading.Event()
+
+        def client(i):
+            conn, role = connection(PORT), "member" if i % 2 else "slow"
+            while not is_over.is_set():
+                status, body, _ = ask("POST", "/rpc/me", {}, conn=conn, role=role)
+                if status == 200 and body == role:
+                    served.append(i)
+                elif status not in (500, 503) or not body.get("code"):
+                    odd.append((status, body))
+
+        worker = threading.Thread(target=lambda: odd.extend(map(repr, threads(12, client))))
+        worker.start()
+        for _ in range(30):
+            sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'"
+                " and query not like 'LISTEN%' order by random() limit 1")
+            time.sleep(0.02)
+        is_over.set()
+        worker.join()
+        expect(odd[:2], [])
+        expect(len(served) > 100, True, len(served))
+        until(lambda: threads(12, lambda i: expect(ask("GET", "/rpc/me")[0], 200)) == [], 5, "all are served again")
+        pool = gateway.inspect("pools")[0]
+        expect((pool["busy"], pool["waiting"], pool["size"] <= 4), (0, 0, True), pool)
+
+
+def without_recovery_it_ends_with_an_error():
+    with Gateway(PGRST_DB_POOL_AUTOMATIC_RECOVERY="false") as gateway:
+        sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
+        expect(gateway.process.wait(timeout=10), 1)
+    uri = BASE["PGRST_DB_URI"].replace("/postgres?", "/no_such_database?")
+    expect(call([], PGRST_DB_URI=uri, PGRST_DB_POOL_AUTOMATIC_RECOVERY="false")[0], 1)
+    before, behind = BASE["PGRST_DB_URI"].split("@")
+    wrong = before.rsplit(":", 1)[0] + ":wrong@" + behind
+    expect(call([], name=PEER, PGRST_DB_URI=wrong, BASALT_REST_PREFIX=None)[0], 1, "a wrong password")
+
+
+# ---- the end ----
+
+def what_is_under_way_is_finished_and_nothing_new_let_in():
+    with Gateway() as gateway:
+        answers = []
+        worker = threading.Thread(target=lambda: answers.append(ask("GET", "/rpc/nap?seconds=1")))
+        worker.start()
+        until(lambda: gateway.inspect("pools")[0]["busy"] == 1, 5, "the request is under way")
+        gateway.signal(signal.SIGTERM)
+        until(lambda: gateway.events("draining"), 5, "it drains")
+        try:
+            ask("GET", "/items")
+            raise AssertionError("a new connection was let in")
+        except ConnectionError:
+            pass
+        worker.join()
+        expect((answers[0][0], answers[0][2]["Connection"]), (204, "close"))
+        expect(gateway.process.wait(timeout=10), 0)
+
+
+def asked_twice_it_ends_at_once():
+    with Gateway(BASALT_DRAIN_TIMEOUT="60s") as gateway:
+        worker = threading.Thread(target=lambda: threads(1, lambda i: ask("GET", "/rpc/nap?seconds=30")))
+        worker.start()
+        until(lambda: gateway.inspect("pools")[0]["busy"] == 1, 5, "the request is under way")
+        gateway.signal(signal.SIGTERM)
+        until(lambda: gateway.events("draining"), 5, "it drains")
+        gateway.signal(signal.SIGTERM)
+        expect(gateway.process.wait(timeout=10), 0)
+        worker.join()
+
+
+def a_new_gateway_takes_over_without_a_failed_request():
+    shared = {"PGRST_SERVER_REUSEPORT": "true"}
+    is_over, asked = threading.Event(), []
+
+    def client(i):
+        conn = connection(PORT)
+        while not is_over.is_set():
+            if i % 2:
+                conn.close()
+            status, _, headers = ask("GET", "/items?limit=1", conn=conn)
+            expect(status, 200)
+            asked.append(i)
+            if headers["Connection"] == "close":
+                conn.close()
+            time.sleep(0.002)
+
+    errors = []
+    with Gateway(**shared) as first:
+        worker = threading.Thread(target=lambda: errors.extend(threads(8, client)))
+        worker.start()
+        until(lambda: len(asked) > 50, 10, "the first one serves")
+        with Gateway(BASALT_ADMIN_LISTEN="127.0.0.1:%d" % OTHER_ADMIN, **shared):
+            first.signal(signal.SIGTERM)
+            expect(first.process.wait(timeout=15), 0)
+            count = len(asked)
+            until(lambda: len(asked) > count + 50 or errors, 10, "the second one serves")
+            is_over.set()
+            worker.join()
+    expect(errors, [])
+
+
+SCENES = [value for name, value in list(globals().items())
+          if callable(value) and name.count("_") >= 3 and getattr(value, "__module__", "") == "__main__"]
+
+
+def main():
+    os.symlink(os.path.abspath(BINARY), PEER)
+    passed = failed = 0
+    only = os.environ.get("SCENE_ONLY", "")
+    for scene in SCENES:
+        name = scene.__name__.replace("_", " ")
+        if only not in name:
+            continue
+        try:
+            scene()
+        except Exception as error:  # a scene may fail in any way
+            failed += 1
+            print("FAILED %s\n  %s: %s" % (name, type(error).__name__, error), flush=True)
+        else:
+            passed += 1
+            print("ok %s" % name, flush=True)
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
