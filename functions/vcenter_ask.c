@@ -49,7 +49,7 @@ static vsphere_t *client_of(caller_t *caller, int timeout_ms)
                              .ca_file = config_str(peer->task->gateway->config, "BASALT_CA_FILE"),
                              .addr_policy = peer_policy(peer->task->gateway),
                              .timeout_ms = timeout_ms,
-                             .deadline_ms = READ_DEADLINE_MS,
+                             .deadline_ms = fn_time_left_ms(peer->task, READ_DEADLINE_MS),
                              .on_record = on_record,
                              .arg = caller});
 }

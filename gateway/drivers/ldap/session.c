@@ -3,8 +3,14 @@
 #include <openldap.h>
 #include <pthread.h>
 #include <sys/time.h>
+#include <time.h>
 
 #define PDU_MAX (1u << 20)
+
+static err_t *late(pool_t *pool)
+{
+    return err_make(pool, 504, ERR_FAMILY_UPSTREAM, "timeout", "The directory server did not answer in time");
+}
 
 /* --- libldap's way to our bytes */
 
@@ -40,21 +46,63 @@ static ber_slen_t io_write(Sockbuf_IO_Desc *desc, void *from, ber_len_t len)
 
 static Sockbuf_IO STREAM_IO = {io_setup, io_nothing, io_ctrl, io_read, io_write, io_nothing};
 
-/* The library sets itself up at its first use, which must not be on two threads at once. */
-static void set_up_library(void)
+/* --- setting up the library
+ * At its first use it asks the resolver for this host's own name, which may take as long as name servers are
+ * silent: so that happens on a thread of its own, once, and nobody waits for it beyond his deadline. */
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum { SETUP_NONE, SETUP_RUNS, SETUP_DONE } state;
+} setup = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void *set_up(void *arg)
 {
     LDAP *ld = NULL;
+    (void)arg;
     if (ldap_create(&ld) == LDAP_SUCCESS)
         ldap_unbind_ext(ld, NULL, NULL);
+    pthread_mutex_lock(&setup.mutex);
+    setup.state = SETUP_DONE;
+    pthread_cond_broadcast(&setup.changed);
+    pthread_mutex_unlock(&setup.mutex);
+    return NULL;
+}
+
+static void start_set_up(void)
+{
+    pthread_t thread;
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&setup.changed, &clock);
+    pthread_condattr_destroy(&clock);
+    if (pthread_create(&thread, NULL, set_up, NULL) == 0 && pthread_detach(thread) == 0)
+        setup.state = SETUP_RUNS;
+}
+
+/* False when it was not ready in time. */
+static bool is_set_up(const ldap_stream_t *stream)
+{
+    struct timespec until = {stream->deadline_us / 1000000, stream->deadline_us % 1000000 * 1000};
+    int error = 0;
+    pthread_mutex_lock(&setup.mutex);
+    if (setup.state == SETUP_NONE)
+        start_set_up();
+    while (setup.state == SETUP_RUNS && error == 0)
+        error = pthread_cond_timedwait(&setup.changed, &setup.mutex, &until);
+    bool is_ready = setup.state == SETUP_DONE;
+    pthread_mutex_unlock(&setup.mutex);
+    return is_ready;
 }
 
 static err_t *attach(ldap_session_t *session)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int version = LDAP_VERSION3;
     ber_len_t pdu_max = PDU_MAX;
     Sockbuf *sockbuf = NULL;
-    pthread_once(&once, set_up_library);
+    if (!is_set_up(&session->stream))
+        return late(session->pool);
     if (ldap_init_fd(session->stream.fd, LDAP_PROTO_EXT, NULL, &session->ld) != LDAP_SUCCESS ||
         ldap_get_option(session->ld, LDAP_OPT_SOCKBUF, &sockbuf) != LDAP_SUCCESS ||
         ber_sockbuf_add_io(sockbuf, &STREAM_IO, LBER_SBIOD_LEVEL_PROVIDER, &session->stream) != 0)
@@ -99,8 +147,7 @@ err_t *ldap_session_await(ldap_session_t *session, int sent, int msgid, LDAPMess
     if (type > 0)
         return NULL;
     if (type == 0 || session->stream.is_late)
-        return err_make(session->pool, 504, ERR_FAMILY_UPSTREAM, "timeout",
-                        "The directory server did not answer in time");
+        return late(session->pool);
     if (session->stream.is_too_large)
         return err_make(session->pool, 502, ERR_FAMILY_UPSTREAM, "refused",
                         "The directory's answer is too large");

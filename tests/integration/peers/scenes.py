@@ -1,16 +1,21 @@
 """Outgoing work against real servers and hostile ones."""
+import concurrent.futures
+import functools
+import itertools
 import json
 import os
 import socket
 import sys
+import time
 
+import hostile
 import share_servers as servers
 from active_directory import ADDRESS, BASE, NAME, REALM, ActiveDirectory
 from mail_servers import MailServer
 from world import World
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "executor"))
-from harness import Count, scenario, sql, until  # noqa: E402
+from harness import Count, free_port, scenario, sql, until  # noqa: E402
 
 CANARY = "Canary-Peer-Pass-9!"
 
@@ -205,7 +210,164 @@ def mail(world, count):
         one.controller.stop()
 
 
-SCENES = {"mail": mail, "shares": shares, "active_directory": active_directory}
+# -- servers that do everything but serve
+
+
+def call(world, name, body=None, role="admin"):
+    return world.fn(name, body, role, world.hasty)
+
+
+def try_webhook(world, host, port):
+    sql("update notification_settings set teams_webhook_url = 'https://%s:%d/hook/%s'" % (host, port, CANARY))
+    status, answer = call(world, "send-notification", {"type": "teams", "test": True})
+    return is_channel_told(status, answer, "teams")
+
+
+def try_mail(world, host, port):
+    sql("update notification_settings set smtp_host = '%s', smtp_port = %d" % (host, port))
+    status, answer = call(world, "send-notification", {"type": "email", "test": True, "to": "boss@mail.test"})
+    return is_channel_told(status, answer, "email")
+
+
+def is_channel_told(status, answer, channel):
+    row = sql("select status, error_message from notification_logs where notification_type = '%s' order by created_at desc limit 1"
+              % channel)[0]
+    outcome = answer["results"][channel]
+    return (status == 200 and set(outcome) == {"error"} and row["status"] == "failed" and row["error_message"] == outcome["error"],
+            [status, answer, row])
+
+
+def try_directory(world, host, port):
+    update("idm_settings", ad_dc_host=host, ad_dc_port=port)
+    status, answer = call(world, "idm-authenticate", {"username": "somebody@corp.example.test", "password": CANARY})
+    return status in (503, 504) and set(answer) == {"success", "error"} and answer["success"] is False, [status, answer]
+
+
+def try_plain_directory(world, host, port):
+    update("idm_settings", server_host=host, server_port=port)
+    status, answer = call(world, "idm-authenticate", {"username": "somebody", "password": CANARY})
+    return status in (503, 504) and set(answer) == {"success", "error"} and answer["success"] is False, [status, answer]
+
+
+def try_sync(world, host, port):
+    update("vcenters", host=host, port=port)
+    status, answer = call(world, "sync-vcenter-direct")
+    return status in (500, 504) and set(answer) == {"success", "error"} and answer["success"] is False, [status, answer]
+
+
+def try_prerequisites(world, host, port):
+    update("vcenter_settings", host=host, port=port)
+    status, answer = call(world, "validate-network-prerequisites")
+    vcenter = answer["results"]["vcenter"]
+    return (status == 200 and set(answer) == {"results", "executionLog"} and vcenter["reachable"] is False and vcenter["error"]
+            and not (host == "slow.test" and answer["results"]["dns"]["working"]), [status, answer])
+
+
+def try_vcenter(world, host, port):
+    status, answer = call(world, "test-vcenter-connection", {"host": host, "port": port, "username": "u", "password": CANARY})
+    return status == 200 and set(answer) == {"success", "response_time_ms", "error"} and not answer["success"], [status, answer]
+
+
+def try_openmanage(world, host, port):
+    status, answer = call(world, "openmanage-test", {"host": host, "port": port, "username": "u", "password": CANARY,
+                                                     "verify_ssl": True})
+    return status == 200 and not answer["success"] and answer["message"], [status, answer]
+
+
+def try_device(world, host, port):
+    status, answer = call(world, "preview-server-info", {"ip_address": "%s:%d" % (host, port), "username": "u", "password": CANARY})
+    return status in (500, 504) and set(answer) == {"success", "error", "details"} and not answer["success"], [status, answer]
+
+
+def try_share(kind, world, host, port):
+    status, answer = call(world, "test-virtual-media-share", {"share_type": kind, "host": host, "export_path": "iso", "username": "u",
+                                                              "password": CANARY}, "operator")
+    keys = {"success", "port", "latency_ms", "base_url", "files", "listing_error"}
+    if host == "slow.test":
+        keys = {"success", "port", "error", "base_url", "files"}
+    return status == 200 and set(answer) == keys and answer["files"] == [] and answer["port"] == port, [status, answer]
+
+
+# Name: how it is tried, its protocol, whether TLS comes first, whether certificates count, the port that it must have. Rows
+# of one chain share settings, so they follow one another; chains run at the same time.
+KINDS = [
+    [("webhook", try_webhook, "http", True, True, 0)],
+    [("mail", try_mail, "smtp", False, True, 0), ("mail over TLS", try_mail, "smtp", True, True, 465)],
+    [("directory over TLS", try_directory, "ldap", True, True, 0)],
+    [("directory", try_plain_directory, "ldap", False, True, 0)],
+    [("vCenter sync", try_sync, "http", True, True, 0)],
+    [("network check", try_prerequisites, "http", True, True, 0)],
+    [("vCenter", try_vcenter, "http", True, True, 0)],
+    [("OpenManage", try_openmanage, "http", True, True, 0)],
+    [("device", try_device, "http", True, False, 0)],
+    [("NFS", functools.partial(try_share, "nfs"), "rpc", False, False, 2049)],
+    [("SMB", functools.partial(try_share, "cifs"), "rpc", False, False, 445)],
+    [("web share", functools.partial(try_share, "http"), "http", False, False, 80)],
+    [("web share over TLS", functools.partial(try_share, "https"), "http", True, True, 443)],
+]
+
+
+def misbehave(world, count, kind, contexts, free_address):
+    name, attempt, protocol, is_tls, is_checked, port = kind
+    cases = [(habit, habit, "hostile.test" if is_tls else None, is_tls) for habit in hostile.HABITS]
+    if is_tls:
+        cases.append(("silent before TLS", "silent", None, True))
+        if is_checked:
+            cases += [("showing a certificate that " + what, "cutting", what, True) for what in ("has expired", "nobody signed")]
+    for what, habit, context, needs_name in cases:
+        address = free_address() if port else "10.77.0.66"
+        server = hostile.Hostile(habit, protocol, address, port, contexts[context] if context else None)
+        host = address
+        if needs_name and is_checked:
+            host = "hostile.test" if not port else world.name(address)
+        is_good, seen = attempt(world, host, server.port)
+        count.check(is_good, "%s, %s: the answer has its shape" % (name, what), json.dumps(seen)[:600])
+        count.check(server.met > 0 and server.sent < hostile.FLOOD, "%s, %s: it was met, and left" % (name, what),
+                    "%d connections, %d bytes" % (server.met, server.sent))
+        server.server.close()
+    is_good, seen = attempt(world, "slow.test", port or 4711)
+    count.check(is_good, name + ", a name server that is silent: the answer has its shape", json.dumps(seen)[:600])
+
+
+def hostility(world, count):
+    name_server = hostile.silent_name_server("10.77.0.53")
+    world.mount_over("/etc/resolv.conf", "nameserver 10.77.0.53\noptions timeout:10 attempts:3\n")
+    port = free_port()
+    world.spawn_gateway(port, BASALT_FUNCTION_TIMEOUT_MAX="2s", BASALT_WORKERS="16")
+    world.hasty = "http://127.0.0.1:%d" % port
+    until("the hasty gateway", 30, lambda: world.call("GET", world.hasty + "/rest/v1/servers?select=id&limit=1")[0] == 200)
+    contexts = {"hostile.test": world.certs.context("hostile.test"), "has expired": world.certs.context("hostile.test", is_expired=True),
+                "nobody signed": world.certs.context("hostile.test", is_strange=True)}
+    addresses = itertools.count(100)
+    set_mail("hostile.test", 587, CANARY, teams_webhook_url="https://hostile.test/" + CANARY)
+    sql("delete from idm_settings")
+    insert("idm_settings", auth_mode="idm_primary", server_host="hostile.test", base_dn="dc=own,dc=test", ad_dc_host="hostile.test",
+           ad_domain_fqdn=REALM, connection_timeout_seconds=1, use_ldaps=False, require_ldaps=False, ad_dc_use_ssl=True,
+           max_failed_attempts=3)
+    insert("vcenters", name="main", host="hostile.test", port=1, username="u", password_encrypted=CANARY, verify_ssl=True)
+    insert("vcenter_settings", host="hostile.test", port=1, username="u", password=CANARY, verify_ssl=True)
+    before = sql("select (select count(*) from profiles) as p, (select count(*) from vcenter_hosts) as h")
+    with concurrent.futures.ThreadPoolExecutor(len(KINDS)) as pool:
+        chains = [pool.submit(lambda chain=chain: [misbehave(world, count, kind, contexts, lambda: "10.77.0.%d" % next(addresses))
+                                                   for kind in chain]) for chain in KINDS]
+        bad = 0
+        while not all(chain.done() for chain in chains):
+            bad += world.call("GET", world.hasty + "/rest/v1/servers?select=id&limit=1")[0] != 200
+            bad += world.call("GET", world.hasty + "/auth/v1/health")[0] != 200
+            time.sleep(0.2)
+        for chain in chains:
+            chain.result()
+    count.check(bad == 0, "everybody else was served meanwhile", "%d refused" % bad)
+    status, answer = call(world, "network-diagnostics")
+    count.check(status == 200 and "successRate" in answer, "the workers are free again", json.dumps(answer))
+    after = sql("select (select count(*) from profiles) as p, (select count(*) from vcenter_hosts) as h")
+    count.check(before == after, "nothing is half-written", json.dumps([before, after]))
+    locks = sql("select * from auth_rate_limits where identifier_type = 'username' and attempt_count > 0")
+    count.check(locks == [], "a directory that is away costs nobody a try", json.dumps(locks))
+    name_server.close()
+
+
+SCENES = {"hostility": hostility, "mail": mail, "shares": shares, "active_directory": active_directory}
 
 
 def main():
@@ -214,6 +376,13 @@ def main():
     for name, scene in SCENES.items():
         if not sys.argv[1:] or name in sys.argv[1:]:
             scenario(count, name, lambda scene=scene: scene(world, count))
+    tables = ("idrac_commands", "notification_logs", "audit_logs", "jobs")
+    texts = [sql("select coalesce(string_agg(to_jsonb(t)::text, ' '), '') as text from %s t" % table)[0]["text"] for table in tables]
+    for log in world.logs:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            texts.append(file.read())
+    for name, text in zip(list(tables) + [os.path.basename(log) for log in world.logs], texts):
+        count.check(CANARY not in text, "no secret in " + name, text[max(0, text.find(CANARY) - 200):text.find(CANARY) + 200])
     world.finish(count)
     count.finish()
 

@@ -1,5 +1,6 @@
 """The stand of these scenes: an authority with certificates, names, people, a gateway that allows no local targets."""
 import os
+import ssl
 import subprocess
 import sys
 import uuid
@@ -9,7 +10,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "executor"))
 from harness import Stand, sql, token  # noqa: E402
 
 HOSTS = {"10.77.0.88": ["dc1.corp.example.test"], "10.77.0.10": ["peer.test", "mixed.test"], "127.0.0.1": ["mixed.test", "inward.test"],
-         "169.254.169.254": ["inward.test"], "10.77.0.25": ["mail.test"], "10.77.0.26": ["other.test"]}
+         "169.254.169.254": ["inward.test"], "10.77.0.25": ["mail.test"], "10.77.0.66": ["hostile.test"]}
 
 
 class Certificates:
@@ -25,12 +26,26 @@ class Certificates:
     def openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
-    def server(self, name, days=2):
+    def server(self, name):
         key, cert = (os.path.join(self.directory, name + end) for end in (".key", ".crt"))
-        self.openssl("req", "-x509", "-CA", self.authority, "-CAkey", self.key, "-newkey", "rsa:2048", "-nodes", "-days", str(days),
-                     "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:" + name, "-addext", "basicConstraints=critical,CA:false",
+        self.openssl("req", "-x509", "-CA", self.authority, "-CAkey", self.key, "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                     "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:%s,DNS:*.%s" % (name, name), "-addext", "basicConstraints=critical,CA:false",
                      "-keyout", key, "-out", cert)
         return key, cert
+
+    def context(self, name, is_expired=False, is_strange=False):
+        """TLS of a server; `is_strange`: signed by itself."""
+        key, cert = self.server(name)
+        if is_strange:
+            self.openssl("req", "-x509", "-key", key, "-days", "2", "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:%s,DNS:*.%s" % (name, name), "-out", cert)
+        if is_expired:
+            request = cert + ".csr"
+            self.openssl("x509", "-x509toreq", "-copy_extensions", "copyall", "-in", cert, "-signkey", key, "-out", request)
+            self.openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self.key, "-CAcreateserial", "-days", "-1",
+                         "-copy_extensions", "copyall", "-out", cert)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        return context
 
 
 class World(Stand):
@@ -40,12 +55,23 @@ class World(Stand):
         self.people = {role: self.person(role) for role in ("admin", "operator", "viewer")}
 
     def name_hosts(self):
-        text = "127.0.0.1 localhost\n" + "".join("%s %s\n" % (address, name) for address, names in HOSTS.items() for name in names)
-        path = "/tmp/peers-hosts-%d" % os.getpid()
-        with open(path, "w", encoding="ascii") as file:
+        self.mount_over("/etc/hosts", "127.0.0.1 localhost\n" + "".join(
+            "%s %s\n" % (address, name) for address, names in HOSTS.items() for name in names))
+
+    def mount_over(self, path, text):
+        """Another file in this place, in our mounts only."""
+        own = "/tmp/peers-%d-%s" % (os.getpid(), os.path.basename(path))
+        with open(own, "w", encoding="ascii") as file:
             file.write(text)
-        subprocess.run(["mount", "--bind", path, "/etc/hosts"], check=True)
-        os.unlink(path)
+        subprocess.run(["mount", "--bind", own, path], check=True)
+        os.unlink(own)
+
+    def name(self, address):
+        """Says that hostile.test lies there, under a name of its own that ends so."""
+        name = address.replace(".", "-") + ".hostile.test"
+        with open("/etc/hosts", "a", encoding="ascii") as file:
+            file.write("%s %s\n" % (address, name))
+        return name
 
     def spawn_gateway(self, port, **env):
         self.certs = getattr(self, "certs", None) or Certificates(self.directory)
