@@ -1,12 +1,10 @@
 #include "base/emit.h"
 
+#include "base/json_copy.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 /* What stands behind the backslash for each byte: 0 none needed, 'u' the \u00XX form. */
 static const char ESCAPE[256] = {'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b',         't',          'n', 'u',
@@ -42,16 +40,10 @@ size_t emit_plain_run(const char *s, size_t len)
 {
     size_t at = 0;
 #if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'),
-                  last_control = _mm_set1_epi8(0x1f);
     for (; at + 16 <= len; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(s + at));
-        __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
-        __m128i is_special = _mm_or_si128(
-            is_control, _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
-        int mask = _mm_movemask_epi8(is_special);
-        if (mask != 0)
-            return at + (size_t)__builtin_ctz((unsigned)mask);
+        unsigned specials = json_specials(_mm_loadu_si128((const __m128i *)(const void *)(s + at)));
+        if (specials != 0)
+            return at + (size_t)__builtin_ctz(specials);
     }
 #endif
     while (at + 8 <= len && is_plain_word(s + at))
@@ -61,24 +53,28 @@ size_t emit_plain_run(const char *s, size_t len)
     return at;
 }
 
+void emit_json_text(buf_t *out, str_t value)
+{
+    while (value.len > 0) {
+        char *to = buf_reserve(out, value.len + 6); /* the rest as it is, behind one escape */
+        size_t plain = json_copy_plain(to, value.base, value.len);
+        to += plain;
+        if (plain < value.len)
+            to = write_escape(to, (unsigned char)value.base[plain++]);
+        out->len = (size_t)(to - out->base);
+        value = str_slice(value, plain, value.len);
+    }
+}
+
 void emit_json_string(buf_t *out, str_t value)
 {
     char *to = buf_reserve(out, value.len + 2);
-    *to++ = '"';
-    size_t at = 0;
-    while (at < value.len) {
-        size_t run = emit_plain_run(value.base + at, value.len - at);
-        memcpy(to, value.base + at, run);
-        to += run;
-        at += run;
-        if (at == value.len)
-            break;
-        out->len = (size_t)(to - out->base);
-        to = buf_reserve(out, value.len - at + 7); /* the escape, the rest as it is, the quote */
-        to = write_escape(to, (unsigned char)value.base[at++]);
-    }
-    *to++ = '"';
-    out->len = (size_t)(to - out->base);
+    *to = '"';
+    size_t plain = json_copy_plain(to + 1, value.base, value.len);
+    out->len += 1 + plain;
+    if (plain < value.len)
+        emit_json_text(out, str_slice(value, plain, value.len));
+    buf_append_char(out, '"');
 }
 
 void emit_init(emit_t *emit, buf_t *out)

@@ -42,6 +42,7 @@ void emit_raw_members(emit_t *emit, str_t members);
 /* Appends `value` as a JSON string with quotes; the hot path of every result (scans 16 bytes at a time).
  * Escapes as PostgreSQL's escape_json: \b \f \n \r \t \" \\ and \u00XX; other bytes are copied. */
 void emit_json_string(buf_t *out, str_t value);
+void emit_json_text(buf_t *out, str_t value); /* without the quotes */
 /* Bytes at `s` that stand in a JSON string as they are. */
 size_t emit_plain_run(const char *s, size_t len);
 

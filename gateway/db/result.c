@@ -39,15 +39,14 @@ static void recall_columns(db_tx_t *tx, const step_t *step)
         deliver_columns(tx, step->stmt, step->entry->columns, step->entry->column_count);
 }
 
-static void deliver_row(db_tx_t *tx, uint32_t stmt, const str_t *values, size_t count)
+static void deliver_row(db_tx_t *tx, uint32_t stmt, const wire_event_t *row)
 {
     if (!may_deliver(tx))
         return;
-    for (size_t i = 0; i < count; i++)
-        tx->result_bytes += values[i].len;
+    tx->result_bytes += row->bytes;
     tx->has_output = true;
     if (tx->handlers.on_row != NULL)
-        tx->handlers.on_row(tx->arg, stmt, values, count);
+        tx->handlers.on_row(tx->arg, stmt, row->values, row->count);
 }
 
 /* "INSERT 0 2", "SELECT 5": the number at the end of the command's tag; 0 when it has none. */
@@ -123,7 +122,7 @@ static bool on_row(segment_t *segment, const wire_event_t *event)
     recall_columns(segment->tx, step);
     if (!segment->tx->has_columns || event->count != segment->tx->column_count)
         return false;
-    deliver_row(segment->tx, step->stmt, event->values, event->count);
+    deliver_row(segment->tx, step->stmt, event);
     return true;
 }
 

@@ -105,6 +105,7 @@ static bool decode_row(str_t body, buf_t *scratch, wire_event_t *event)
     event->kind = WIRE_ROW;
     event->values = values;
     event->count = count;
+    event->bytes = body.len;
     return at == end;
 }
 

@@ -44,6 +44,7 @@ typedef struct {
     size_t count;               /* WIRE_COLUMNS, WIRE_ROW */
     const db_column_t *columns; /* WIRE_COLUMNS */
     const str_t *values;        /* WIRE_ROW; null string: NULL */
+    size_t bytes;               /* WIRE_ROW: the size of the values, or a little more */
     str_t tag;                  /* WIRE_DONE: "INSERT 0 1" */
     pg_fields_t error;          /* WIRE_ERROR */
 } wire_event_t;

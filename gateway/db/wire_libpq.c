@@ -147,6 +147,7 @@ static void give_row(libpq_t *libpq, wire_event_t *event)
         values[i] = PQgetisnull(result, 0, i)
                         ? STR_NULL
                         : str_make(PQgetvalue(result, 0, i), (size_t)PQgetlength(result, 0, i));
+        event->bytes += values[i].len;
         libpq->base.is_bloated = libpq->base.is_bloated || values[i].len > BLOAT_BYTES;
     }
     event->kind = WIRE_ROW;

@@ -1,34 +1,109 @@
 #include "rest/render.h"
 
 #include "base/emit.h"
+#include "base/json_copy.h"
 
 /* ---- values ---- */
 
-#define TIMESTAMP_DATE_LEN 10 /* YYYY-MM-DD */
+/* Values are written behind a pointer into room that was reserved for the whole row. A text that needs
+ * escapes may need more: the writer then goes through the buffer and comes back with the same room. */
+typedef struct {
+    buf_t *out;
+    size_t room; /* the row's, without escapes */
+} writer_t;
 
-/* "2026-01-02 03:04:05.6+00" becomes "2026-01-02T03:04:05.6+00:00". What does not look like it (infinity, BC,
- * years of five digits) keeps its own places for date and time. */
-static void append_timestamp(buf_t *out, str_t value)
+enum {
+    VALUE_EXTRA = 8,        /* quotes, false, the colon and zeros of a zone */
+    KEY_BLOCK = 16,         /* keys are copied in blocks: their memory and the room end with a spare one */
+    TIMESTAMP_DATE_LEN = 10 /* YYYY-MM-DD */
+};
+
+static char *resume(const writer_t *writer)
+{
+    return buf_reserve(writer->out, writer->room);
+}
+
+/* For the short texts that most values are: two overlapping halves. */
+static inline char *put(char *to, str_t value)
+{
+    const char *from = value.base;
+    size_t len = value.len;
+    if (len > 16) {
+        memcpy(to, from, len);
+    } else if (len >= 8) {
+        uint64_t front, back;
+        memcpy(&front, from, 8);
+        memcpy(&back, from + len - 8, 8);
+        memcpy(to, &front, 8);
+        memcpy(to + len - 8, &back, 8);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            to[i] = from[i];
+    }
+    return to + len;
+}
+
+#define PUT_LITERAL(to, literal)                                                                             \
+    ((char *)memcpy((to), "" literal "", sizeof(literal) - 1) + sizeof(literal) - 1)
+
+static __attribute__((noinline)) char *put_escaped(const writer_t *writer, char *to, str_t rest)
+{
+    writer->out->len = (size_t)(to - writer->out->base);
+    emit_json_text(writer->out, rest);
+    buf_append_char(writer->out, '"');
+    return resume(writer);
+}
+
+static inline char *put_quoted(const writer_t *writer, char *to, str_t value)
+{
+    *to++ = '"';
+    size_t plain = json_copy_plain(to, value.base, value.len);
+    to += plain;
+    if (plain < value.len)
+        return put_escaped(writer, to, str_slice(value, plain, value.len));
+    *to++ = '"';
+    return to;
+}
+
+/* What does not look like most of them (infinity, BC, years of five digits) keeps its own places for date and
+ * time. */
+static char *put_odd_timestamp(char *to, str_t value)
 {
     size_t space = str_find_char(value, ' ', TIMESTAMP_DATE_LEN);
-    buf_append_char(out, '"');
+    *to++ = '"';
     if (space == SIZE_MAX || value.len < space + 9) {
-        buf_append_str(out, value);
-        buf_append_char(out, '"');
-        return;
+        to = put(to, value);
+        *to++ = '"';
+        return to;
     }
-    buf_append_str(out, str_slice(value, 0, space));
-    buf_append_char(out, 'T');
+    to = put(to, str_slice(value, 0, space));
+    *to++ = 'T';
     str_t time = str_slice(value, space + 1, value.len);
     size_t era = str_find_char(time, ' ', 0);
     str_t clock = str_slice(time, 0, era);
-    buf_append_str(out, clock);
+    to = put(to, clock);
     bool has_zone = clock.len > 3 && (clock.base[clock.len - 3] == '+' || clock.base[clock.len - 3] == '-');
     if (has_zone)
-        buf_append_lit(out, ":00");
+        to = PUT_LITERAL(to, ":00");
     if (era != SIZE_MAX)
-        buf_append_str(out, str_slice(time, era, time.len));
-    buf_append_char(out, '"');
+        to = put(to, str_slice(time, era, time.len));
+    *to++ = '"';
+    return to;
+}
+
+/* "2026-01-02 03:04:05.6+00" becomes "2026-01-02T03:04:05.6+00:00". Only an era could stand behind the zone.
+ */
+static inline char *put_timestamp(char *to, str_t value)
+{
+    enum { SHORTEST = 22, LONGEST = 29 };
+    if (value.len < SHORTEST || value.len > LONGEST || value.base[TIMESTAMP_DATE_LEN] != ' ' ||
+        (value.base[value.len - 3] != '+' && value.base[value.len - 3] != '-'))
+        return put_odd_timestamp(to, value);
+    *to = '"';
+    memcpy(to + 1, value.base, 16);
+    memcpy(to + 1 + value.len - 16, value.base + value.len - 16, 16);
+    to[1 + TIMESTAMP_DATE_LEN] = 'T';
+    return PUT_LITERAL(to + 1 + value.len, ":00\"");
 }
 
 static bool is_number(str_t value)
@@ -37,32 +112,30 @@ static bool is_number(str_t value)
     return value.len > at && value.base[at] >= '0' && value.base[at] <= '9';
 }
 
-void rest_render_value(buf_t *out, rest_rule_t rule, str_t value)
+static inline char *put_value(const writer_t *writer, char *to, rest_rule_t rule, str_t value)
 {
-    if (str_is_null(value)) {
-        buf_append_lit(out, "null");
-        return;
-    }
+    if (str_is_null(value))
+        return PUT_LITERAL(to, "null");
     switch (rule) {
     case REST_RULE_COPY:
-        buf_append_str(out, value);
-        return;
+        return put(to, value);
     case REST_RULE_NUMBER:
-        if (is_number(value))
-            buf_append_str(out, value);
-        else
-            emit_json_string(out, value);
-        return;
+        return is_number(value) ? put(to, value) : put_quoted(writer, to, value);
     case REST_RULE_BOOL:
-        buf_append_str(out, value.base[0] == 't' ? STR("true") : STR("false"));
-        return;
+        return value.len > 0 && value.base[0] == 't' ? PUT_LITERAL(to, "true") : PUT_LITERAL(to, "false");
     case REST_RULE_TIMESTAMP:
-        append_timestamp(out, value);
-        return;
+        return put_timestamp(to, value);
     case REST_RULE_QUOTE:
-        emit_json_string(out, value);
-        return;
+        break;
     }
+    return put_quoted(writer, to, value);
+}
+
+void rest_render_value(buf_t *out, rest_rule_t rule, str_t value)
+{
+    writer_t writer = {.out = out, .room = value.len + VALUE_EXTRA};
+    char *end = put_value(&writer, resume(&writer), rule, value);
+    out->len = (size_t)(end - out->base);
 }
 
 void rest_render_csv_value(buf_t *out, str_t value)
@@ -92,44 +165,78 @@ void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t
     *renderer = (rest_renderer_t){.plan = plan, .pool = pool, .out = out};
 }
 
+/* All keys lie in one piece of memory, each as `,"name":`; the comma of the first is not written. */
+static void render_keys(rest_renderer_t *renderer, const str_t *names, str_t *keys, size_t count)
+{
+    buf_t text;
+    size_t total = KEY_BLOCK;
+    for (size_t i = 0; i < count; i++)
+        total += names[i].len + sizeof(",\"\":") - 1;
+    buf_init(&text, renderer->pool, total);
+    for (size_t i = 0; i < count; i++) {
+        keys[i].len = text.len;
+        buf_append_char(&text, ',');
+        emit_json_string(&text, names[i]);
+        buf_append_char(&text, ':');
+        keys[i].len = text.len - keys[i].len;
+    }
+    renderer->key_bytes = text.len;
+    buf_reserve(&text, KEY_BLOCK);
+    const char *at = text.base;
+    for (size_t i = 0; i < count; at += keys[i++].len)
+        keys[i].base = at;
+}
+
 void rest_render_columns(rest_renderer_t *renderer, const db_column_t *columns, size_t count)
 {
     const rest_plan_t *plan = renderer->plan;
     bool is_planned = plan->column_count == count;
     rest_rule_t *rules = POOL_ARRAY(renderer->pool, rest_rule_t, count + 1);
-    str_t *names = POOL_ARRAY(renderer->pool, str_t, count + 1),
-          *keys = POOL_ARRAY(renderer->pool, str_t, count + 1);
+    str_t *names = POOL_ARRAY(renderer->pool, str_t, 2 * count + 1), *keys = names + count;
     for (size_t i = 0; i < count; i++) {
         rules[i] = is_planned ? plan->columns[i].rule : rest_rule_of(columns[i].type_oid);
         names[i] = is_planned ? plan->columns[i].name : pool_str(renderer->pool, columns[i].name);
-        buf_t key;
-        buf_init(&key, renderer->pool, names[i].len + 8);
-        emit_json_string(&key, names[i]);
-        buf_append_char(&key, ':');
-        keys[i] = buf_str(&key);
     }
+    render_keys(renderer, names, keys, count);
     renderer->column_count = (uint32_t)count;
     renderer->rules = rules;
     renderer->names = names;
     renderer->keys = keys;
 }
 
+static inline char *put_key(char *to, str_t key)
+{
+    for (size_t at = 0; at < key.len; at += KEY_BLOCK)
+        memcpy(to + at, key.base + at, KEY_BLOCK);
+    return to + key.len;
+}
+
+static bool is_left_out(const rest_renderer_t *renderer, size_t i, str_t value)
+{
+    return renderer->plan->is_null_stripped &&
+           (str_is_null(value) || (renderer->rules[i] == REST_RULE_COPY && str_eq(value, STR("null"))));
+}
+
 static void append_object(rest_renderer_t *renderer, const str_t *values, size_t count)
 {
-    buf_t *out = renderer->out;
-    bool strips = renderer->plan->is_null_stripped, is_first = true;
-    buf_append_char(out, '{');
+    writer_t writer = {.out = renderer->out,
+                       .room = renderer->key_bytes + count * VALUE_EXTRA + 2 + KEY_BLOCK};
+    bool strips = renderer->plan->is_null_stripped;
+    for (size_t i = 0; i < count; i++)
+        writer.room += values[i].len;
+    char *to = resume(&writer);
+    *to++ = '{';
+    size_t begun = writer.out->len + 1;
     for (size_t i = 0; i < count; i++) {
-        if (strips && (str_is_null(values[i]) ||
-                       (renderer->rules[i] == REST_RULE_COPY && str_eq(values[i], STR("null")))))
+        if (strips && is_left_out(renderer, i, values[i]))
             continue;
-        if (!is_first)
-            buf_append_char(out, ',');
-        is_first = false;
-        buf_append_str(out, renderer->keys[i]);
-        rest_render_value(out, renderer->rules[i], values[i]);
+        str_t key = renderer->keys[i];
+        bool is_first = (size_t)(to - writer.out->base) == begun;
+        to = put_key(to, is_first ? str_slice(key, 1, key.len) : key);
+        to = put_value(&writer, to, renderer->rules[i], values[i]);
     }
-    buf_append_char(out, '}');
+    *to++ = '}';
+    writer.out->len = (size_t)(to - writer.out->base);
 }
 
 static void append_csv_names(rest_renderer_t *renderer)

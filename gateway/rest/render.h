@@ -12,7 +12,8 @@ typedef struct {
     uint32_t column_count;
     const rest_rule_t *rules;
     const str_t *names; /* as selected */
-    const str_t *keys;  /* `"name":`, escaped */
+    const str_t *keys;  /* `,"name":`, escaped; memory goes on behind the last */
+    size_t key_bytes;   /* of all keys */
     int64_t row_count;
 } rest_renderer_t;
 

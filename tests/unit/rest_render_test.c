@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -34,6 +35,9 @@ static void values_follow_their_rule(void **state)
         {REST_RULE_TIMESTAMP, "2026-01-02 03:04:05+05:30", "\"2026-01-02T03:04:05+05:30\""},
         {REST_RULE_TIMESTAMP, "0044-03-15 12:00:00+00 BC", "\"0044-03-15T12:00:00+00:00 BC\""},
         {REST_RULE_TIMESTAMP, "10000-01-01 00:00:00", "\"10000-01-01T00:00:00\""},
+        {REST_RULE_TIMESTAMP, "2026-01-02 03:04:05+00", "\"2026-01-02T03:04:05+00:00\""},
+        {REST_RULE_TIMESTAMP, "2026-01-02 03:04:05.5+00 BC", "\"2026-01-02T03:04:05.5+00:00 BC\""},
+        {REST_RULE_TIMESTAMP, "10000-01-01 00:00:00.5-03", "\"10000-01-01T00:00:00.5-03:00\""},
         {REST_RULE_TIMESTAMP, "infinity", "\"infinity\""},
         {REST_RULE_TIMESTAMP, "-infinity", "\"-infinity\""},
         {REST_RULE_QUOTE, "a\"b\\c\n\x01", "\"a\\\"b\\\\c\\n\\u0001\""},
@@ -46,6 +50,81 @@ static void values_follow_their_rule(void **state)
         assert_text(&out, CASES[i].expected);
         buf_dispose(&out);
     }
+}
+
+/* Texts of every length up to three blocks, with an escape at every place or none: as written byte by byte.
+ */
+static void an_escape_is_found_at_every_place(void **state)
+{
+    (void)state;
+    static const struct {
+        char byte;
+        const char *escaped;
+    } ESCAPES[] = {{'"', "\\\""}, {'\\', "\\\\"}, {'\n', "\\n"}, {'\x1f', "\\u001f"}};
+    for (size_t len = 0; len <= 48; len++) {
+        for (size_t at = 0; at <= len; at++) {
+            char text[49], expected[64];
+            size_t expected_len = 0;
+            expected[expected_len++] = '"';
+            for (size_t i = 0; i < len; i++) {
+                text[i] = i == at ? ESCAPES[at % 4].byte : (char)(i % 2 == 0 ? 0x20 + i : 0xc3);
+                if (text[i] == '"' && i != at)
+                    text[i] = '!';
+                const char *piece = ESCAPES[at % 4].escaped;
+                if (i != at)
+                    expected[expected_len++] = text[i];
+                else
+                    for (; *piece != '\0'; piece++)
+                        expected[expected_len++] = *piece;
+            }
+            expected[expected_len++] = '"';
+            expected[expected_len] = '\0';
+            char *exact = malloc(len > 0 ? len : 1); /* a read beyond its end is seen */
+            memcpy(exact, text, len);
+            buf_t out;
+            buf_init(&out, NULL, 1);
+            rest_render_value(&out, REST_RULE_QUOTE, str_make(exact, len));
+            assert_text(&out, expected);
+            buf_dispose(&out);
+            free(exact);
+        }
+    }
+}
+
+/* Rows that need more room than their text: escapes in some values, long ones beside short ones. */
+static void rows_with_escapes_keep_their_other_values(void **state)
+{
+    (void)state;
+    enum { LONG = 5000, PLAIN = 300000 };
+    pool_t *pool = pool_create();
+    rest_plan_t plan = {.format = REST_FORMAT_NDJSON};
+    rest_renderer_t renderer;
+    buf_t out, expected;
+    char *controls = malloc(LONG), *plain = malloc(PLAIN);
+    memset(controls, 1, LONG);
+    memset(plain, 'p', PLAIN);
+    buf_init(&out, NULL, 1);
+    buf_init(&expected, NULL, 1);
+    const db_column_t columns[] = {
+        {STR("a\"b"), 25}, {STR("n"), 23}, {STR("at"), 1184}, {STR("z"), 25}, {STR(""), 16}};
+    const str_t values[] = {str_make(controls, LONG), STR("-12"), STR("2026-01-02 03:04:05.123456+00"),
+                            str_make(plain, PLAIN), STR("t")};
+    buf_append_lit(&expected, "{\"a\\\"b\":\"");
+    for (size_t i = 0; i < LONG; i++)
+        buf_append_lit(&expected, "\\u0001");
+    buf_append_lit(&expected, "\",\"n\":-12,\"at\":\"2026-01-02T03:04:05.123456+00:00\",\"z\":\"");
+    buf_append(&expected, plain, PLAIN);
+    buf_append_lit(&expected, "\",\"\":true}\n");
+    buf_append_char(&expected, '\0');
+    rest_render_init(&renderer, &plan, pool, &out);
+    rest_render_columns(&renderer, columns, 5);
+    rest_render_row(&renderer, values, 5);
+    assert_text(&out, expected.base);
+    buf_dispose(&out);
+    buf_dispose(&expected);
+    free(controls);
+    free(plain);
+    pool_destroy(pool);
 }
 
 static void csv_values_are_quoted_as_rows_are(void **state)
@@ -120,6 +199,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_follow_their_rule),
+        cmocka_unit_test(an_escape_is_found_at_every_place),
+        cmocka_unit_test(rows_with_escapes_keep_their_other_values),
         cmocka_unit_test(csv_values_are_quoted_as_rows_are),
         cmocka_unit_test(rows_take_the_shape_of_the_plan),
         cmocka_unit_test(planned_columns_win_over_the_result),
