@@ -5,6 +5,7 @@
 #include "api/respond.h"
 #include "api/route.h"
 #include "auth/auth.h"
+#include "base/crypt.h"
 #include "base/fetch.h"
 #include "base/log.h"
 #include "db/offload.h"
@@ -147,7 +148,8 @@ static err_t *create_services(gateway_t *gateway, pool_t *pool)
     gateway->routes = api_routes_create();
     gateway->events = api_events_create();
     gateway->inspect = api_inspect_create();
-    gateway->workers = worker_pool_create("task", (size_t)config_int(config, "BASALT_WORKERS"), 0);
+    gateway->workers = worker_pool_create("task", (size_t)config_int(config, "BASALT_WORKERS"),
+                                          (size_t)config_int(config, "BASALT_WORKER_QUEUE"));
     gateway->hash_workers =
         worker_pool_create("hash", (size_t)config_int(config, "BASALT_HASH_WORKERS"), 200);
     gateway->mail_workers = worker_pool_create("mail", MAIL_WORKERS, MAILS_WAITING_MAX);
@@ -473,6 +475,7 @@ int main(int argc, char **argv)
     if (command == COMMAND_EXAMPLE)
         return fputs(POSTGREST_EXAMPLE, stdout) < 0;
     /* Large bodies go back to the system when they are freed. */
+    crypt_init();
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     process.pool = pool_create();
     int status = run(&process, command);

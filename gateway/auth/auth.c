@@ -10,7 +10,6 @@
 
 #include <sys/resource.h>
 
-#define BODY_MAX (1024 * 1024)
 #define BODY_DEPTH_MAX 64
 /* Some four seconds of hashing on two threads: who would wait longer is better told to come back. */
 #define HASHES_WAITING_MAX 128
@@ -121,7 +120,7 @@ static err_t *read_body(auth_call_t *call, unsigned flags)
     if ((flags & (AUTH_BODY | AUTH_BODY_OPTIONAL)) == 0 ||
         (body.len == 0 && (flags & AUTH_BODY_OPTIONAL) != 0))
         return NULL;
-    read_json_limits_t limits = {.size_max = BODY_MAX, .depth_max = BODY_DEPTH_MAX};
+    read_json_limits_t limits = {.size_max = body.len, .depth_max = BODY_DEPTH_MAX};
     err_t *err = is_form || body.len == 0 ? err_make(call->pool, 400, ERR_FAMILY_REQUEST, "", "empty")
                                           : read_json(call->pool, body, &limits, &json);
     if (err == NULL && json_is_object(json)) {
@@ -253,9 +252,10 @@ static void on_request(void *arg, api_context_t *ctx)
                   is_path ? STR("") : STR("404 page not found\n"));
         return;
     }
-    if (http_body(ctx->request).len > BODY_MAX) {
+    size_t body_max = (size_t)config_int(ctx->gateway->config, "BASALT_AUTH_MAX_BODY");
+    if (http_body(ctx->request).len > body_max) {
         api_respond_error(ctx, auth_error(ctx->pool, 413, "request_entity_too_large",
-                                          "Request body too large (max %d bytes)", BODY_MAX));
+                                          "Request body too large (max %zu bytes)", body_max));
         return;
     }
     submit(ctx, job);

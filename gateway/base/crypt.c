@@ -7,6 +7,11 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+void crypt_init(void)
+{
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+
 void crypt_sha256(str_t data, uint8_t out[CRYPT_SHA256_LEN])
 {
     if (EVP_Digest(data.len != 0 ? data.base : "", data.len, out, NULL, EVP_sha256(), NULL) != 1)

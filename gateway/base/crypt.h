@@ -6,6 +6,10 @@
 
 #define CRYPT_SHA256_LEN 32
 
+/* First of all in main: OpenSSL is not to tidy up at the end of the process, when a helper thread may still
+ * be inside of it (a login to the database that nobody waits for). */
+void crypt_init(void);
+
 void crypt_sha256(str_t data, uint8_t out[CRYPT_SHA256_LEN]);
 void crypt_hmac_sha256(str_t key, str_t data, uint8_t out[CRYPT_SHA256_LEN]);
 str_t crypt_sha256_hex(pool_t *pool, str_t data);

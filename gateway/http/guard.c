@@ -11,7 +11,7 @@
 #define KEEPALIVE_INTERVAL_SEC 15
 #define KEEPALIVE_PROBES 4
 #define UNSENT_MAX 262144 /* of a socket: the system would keep megabytes for a slow reader */
-#define HEAD_MAX 65536
+#define HEAD_DEFAULT_MAX 65536
 #define DESCRIPTORS_RESERVED 128 /* for the database, listeners, files */
 #define BACKSTOP_MS 5000         /* libh2o's own timeout comes after ours: it is based on the wall clock */
 
@@ -132,7 +132,7 @@ bool http_guard_refuses(http_server_t *server, http_request_t *request)
         status = 400;
     else if (server->limits.url_max != 0 && request->native->input.path.len > server->limits.url_max)
         status = 414;
-    else if (facts.bytes > HEAD_MAX)
+    else if (facts.bytes > (server->limits.head_max != 0 ? server->limits.head_max : HEAD_DEFAULT_MAX))
         status = 431;
     else if (request->body_bytes != 0 && http_server_bodies_over(server, 0) != 0)
         status = 503;

@@ -17,6 +17,7 @@ typedef struct {
     str_t uncounted_addrs;       /* list like trusted_proxies that is exempt too (loopback) */
     int request_timeout_ms;      /* header and body together; below 128 bytes/s it ends after 10 s */
     int idle_timeout_ms;         /* keep-alive */
+    size_t head_max;             /* bytes of request line and headers; longer: 431. 0: 64 KiB */
     size_t url_max;              /* bytes of path and query; longer: 414 */
     size_t compress_min;   /* whole text answers from so many bytes up to 256 KiB are gzipped for clients that
                             * take it; 0: never */

@@ -15,7 +15,7 @@ struct rt_presence_meta {
     str_t ref, ref_prev;
 };
 
-enum { CALLS_BURST = 5, CALLS_SECONDS = 30 };
+enum { CALLS_SECONDS = 30 };
 
 /* {"phx_ref":..,"phx_ref_prev":..,<payload>} */
 static void write_meta(buf_t *out, const rt_presence_meta_t *meta)
@@ -176,8 +176,10 @@ static void reply_error(rt_channel_t *channel, const rt_message_t *message, str_
 
 void rt_presence_push(rt_channel_t *channel, const rt_message_t *message)
 {
+    double calls_max =
+        (double)config_int(channel->socket->rt->gateway->config, "BASALT_REALTIME_MAX_PRESENCE_CALLS");
     if (channel->presence_calls.burst == 0)
-        token_bucket_init(&channel->presence_calls, (double)CALLS_BURST / CALLS_SECONDS, CALLS_BURST);
+        token_bucket_init(&channel->presence_calls, calls_max / CALLS_SECONDS, calls_max);
     if (!token_bucket_take(&channel->presence_calls, 1, NULL)) {
         rt_channel_shutdown(channel, STR("Client presence rate limit exceeded"));
         return;

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { MESSAGE_MAX = 5000000, IDLE_MS = 60000 };
+enum { IDLE_MS = 60000 };
 
 void rt_socket_send(rt_socket_t *socket, str_t join_ref, str_t ref, str_t topic, str_t event, str_t payload)
 {
@@ -132,8 +132,9 @@ void rt_socket_open(rt_t *rt, http_request_t *request, rt_vsn_t vsn, const rt_id
 {
     static const ws_handlers_t handlers = {
         .on_message = on_message, .on_closed = on_closed, .on_drain = on_drain};
-    ws_limits_t limits = {.message_max = MESSAGE_MAX,
-                          .queue_max = (size_t)config_int(rt->gateway->config, "BASALT_REALTIME_QUEUE_MAX"),
+    const config_t *config = rt->gateway->config;
+    ws_limits_t limits = {.message_max = (size_t)config_int(config, "BASALT_REALTIME_MAX_MESSAGE"),
+                          .queue_max = (size_t)config_int(config, "BASALT_REALTIME_QUEUE_MAX"),
                           .idle_timeout_ms = IDLE_MS};
     rt_socket_t *socket = calloc(1, sizeof(*socket));
     if (socket == NULL)

@@ -95,13 +95,13 @@ static bool scan_item_end(scan_t *scan)
     return rest_scan_ahead(scan, STR(")")) || rest_scan_ahead(scan, STR(",")) || rest_scan_end(scan);
 }
 
-/* `::type`, optional; a lone ':' is an error. */
+/* `::type`, optional; a lone ':' is an error, and so is a name that is blank. */
 static bool scan_cast(scan_t *scan, str_t *cast)
 {
     size_t start = scan->at;
     if (!scan_literal(scan, STR("::")))
         return scan->at == start;
-    return scan_identifier(scan, cast);
+    return scan_identifier(scan, cast) && cast->len > 0;
 }
 
 static bool try_star(scan_t *scan, rest_select_t *item)
