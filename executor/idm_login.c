@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/read_json.h"
 #include "base/ticket.h"
+#include "drivers/credentials/secret.h"
 #include "drivers/directory/directory.h"
-#include "executor/secret.h"
 
 #include <stdio.h>
 #include <time.h>

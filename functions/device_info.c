@@ -6,15 +6,6 @@
 
 #define TIMEOUT_MS 10000
 
-static const char CREDENTIALS_SQL[] =
-    "select c.username, public.decrypt_password(c.password_encrypted,"
-    "                          (select encryption_key from public.activity_settings limit 1))"
-    "  from public.credential_sets c"
-    " where case when $1::uuid is null then c.is_default and c.credential_type = 'idrac' else c.id = "
-    "$1::uuid end"
-    "   and c.password_encrypted is not null"
-    " order by c.priority, c.created_at limit 1";
-
 typedef struct {
     api_task_t *task;
     const device_where_t *where;
@@ -176,21 +167,4 @@ void device_info_emit_times(emit_t *emit, const device_info_t *info)
     emit_kv_int(emit, "total_ms", info->total_us / 1000);
     emit_object_end(emit);
     emit_kv_string(emit, "auth_method", info->has_session ? STR("session_token") : STR("basic_auth"));
-}
-
-err_t *device_info_credentials(api_task_t *task, str_t set_id, device_where_t *where, bool *is_found)
-{
-    db_session_t *session = NULL;
-    db_rows_t rows = {0};
-    *is_found = false;
-    err_t *err = fn_begin_service(task, &session);
-    if (err == NULL)
-        err = db_session_query(session, FN_SQL(CREDENTIALS_SQL), DB_PARAMS(set_id), &rows);
-    db_session_rollback(session);
-    if (err != NULL || rows.row_count == 0 || str_is_null(db_value(&rows, 0, 1)))
-        return err;
-    *is_found = true;
-    where->username = db_value(&rows, 0, 0);
-    where->password = db_value(&rows, 0, 1);
-    return NULL;
 }

@@ -31,9 +31,4 @@ str_t device_info_failure(api_task_t *task, const char *stage, const err_t *err)
 /* "response_times" and "auth_method", into the current object. */
 void device_info_emit_times(emit_t *emit, const device_info_t *info);
 
-/* A set of credentials by its id, else the first default set for iDRACs; *is_found is false when there is
- * none. */
-err_t *device_info_credentials(api_task_t *task, str_t set_id, device_where_t *where,
-                               bool *is_found) MUST_CHECK;
-
 #endif

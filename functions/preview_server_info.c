@@ -1,4 +1,4 @@
-#include "functions/device_info.h"
+#include "functions/device_credentials.h"
 
 static void fail(api_task_t *task, int status, const char *message, str_t details)
 {
@@ -47,11 +47,10 @@ static void reply(api_task_t *task, const device_where_t *where, const device_in
     fn_reply(task, 200, buf_str(&out));
 }
 
-/* The body's own, else the named set, else the default set of the installation. No factory password is tried
+/* The body's own, else the named set, else the stored ones for that address. No factory password is tried
  * unless somebody has stored it. */
 static bool choose_credentials(api_task_t *task, const json_t *body, device_where_t *where)
 {
-    bool is_found = false;
     str_t set_id = read_json_str(body, "credential_set_id");
     where->username = read_json_str(body, "username");
     where->password = read_json_str(body, "password");
@@ -65,13 +64,15 @@ static bool choose_credentials(api_task_t *task, const json_t *body, device_wher
         fail(task, 400, "Invalid credential set", STR("credential_set_id is no id"));
         return false;
     }
-    err_t *err = device_info_credentials(task, set_id.len > 0 ? set_id : STR_NULL, where, &is_found);
-    if (err != NULL)
+    err_t *err = set_id.len > 0 ? device_credentials_of_set(task, set_id, where)
+                                : device_credentials_of_address(task, where);
+    if (err == NULL)
+        return true;
+    if (err->family == ERR_FAMILY_UPSTREAM)
+        fail(task, 400, "Invalid credential set", err->message);
+    else
         fail(task, 500, "Internal server error", fn_error_text(task, err));
-    else if (!is_found)
-        fail(task, 400, "Invalid credential set",
-             STR("There is no such set with a password that can be read"));
-    return err == NULL && is_found;
+    return false;
 }
 
 void fn_preview_server_info(api_task_t *task)

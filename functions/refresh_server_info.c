@@ -1,26 +1,6 @@
-#include "functions/device_info.h"
+#include "functions/device_credentials.h"
 
 #include "base/clock.h"
-
-/* The order of the executor without its address ranges: the server's own credentials, its set, the set that
- * found it, the default set. Only for the address that is stored: a stored password goes nowhere else. */
-static const char STORED_SQL[] =
-    "with key as (select (select encryption_key from public.activity_settings limit 1) as k),"
-    " candidate as ("
-    "    select 0 as rank, s.idrac_username as username, s.idrac_password_encrypted as sealed, 0 as priority"
-    "      from public.servers s where s.id = $1::uuid and s.ip_address = $2"
-    "    union all"
-    "    select case when c.id = s.credential_set_id then 1"
-    "                when c.id = s.discovered_by_credential_set_id then 2 else 3 end,"
-    "           c.username, c.password_encrypted, coalesce(c.priority, 100)"
-    "      from public.servers s join public.credential_sets c"
-    "        on c.id in (s.credential_set_id, s.discovered_by_credential_set_id)"
-    "        or (c.is_default and c.credential_type = 'idrac')"
-    "     where s.id = $1::uuid and s.ip_address = $2"
-    "), opened as (select rank, priority, username, public.decrypt_password(sealed, k) as password from "
-    "candidate, key)"
-    " select username, password from opened where username <> '' and password <> '' order by rank, priority "
-    "limit 1";
 
 /* With the caller's rights. Absent values leave what is stored. */
 static const char UPDATE_SQL[] =
@@ -94,25 +74,6 @@ static str_t server_json(api_task_t *task, const device_info_t *info)
     emit_kv_null(&emit, "connection_error");
     emit_object_end(&emit);
     return buf_str(&out);
-}
-
-static err_t *read_stored(api_task_t *task, device_where_t *where)
-{
-    db_session_t *session = NULL;
-    db_rows_t rows = {0};
-    err_t *err = fn_begin_service(task, &session);
-    if (err == NULL)
-        err =
-            db_session_query(session, FN_SQL(STORED_SQL), DB_PARAMS(where->server_id, where->address), &rows);
-    db_session_rollback(session);
-    if (err != NULL)
-        return err;
-    if (rows.row_count == 0)
-        return err_make(task->pool, 400, ERR_FAMILY_REQUEST, "invalid",
-                        "No credentials are stored for this server at this address");
-    where->username = db_value(&rows, 0, 0);
-    where->password = db_value(&rows, 0, 1);
-    return NULL;
 }
 
 static err_t *write_server(api_task_t *task, str_t server_id, str_t server)
@@ -191,9 +152,10 @@ void fn_refresh_server_info(api_task_t *task)
         return;
     }
     if (where.username.len == 0 || where.password.len == 0)
-        err = read_stored(task, &where);
+        err = device_credentials_of_server(task, &where);
     if (err != NULL) {
-        fail(task, 500, "Failed to connect to iDRAC", fn_error_text(task, err));
+        fail(task, 500, "Failed to connect to iDRAC",
+             err->family == ERR_FAMILY_UPSTREAM ? err->message : fn_error_text(task, err));
         return;
     }
     err = device_info_read(task, &where, &info, &stage);

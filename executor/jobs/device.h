@@ -5,7 +5,7 @@
 
 #include "drivers/redfish/redfish.h"
 #include "executor/activity.h"
-#include "executor/credentials.h"
+#include "executor/credential_book.h"
 #include "executor/job.h"
 
 typedef struct {

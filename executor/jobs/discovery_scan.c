@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/read_json.h"
-#include "executor/range.h"
+#include "drivers/credentials/range.h"
 
 enum { ADDRESSES_MAX = 4096, RESULTS_SHOWN = 20, PUBLISH_US = 200000 };
 

@@ -1,9 +1,9 @@
 /* Text that people and databases give the executor (first byte: which): ranges, stored secrets, bodies to
  * redact. */
 #include "base/read_json.h"
-#include "executor/range.h"
 #include "base/redact.h"
-#include "executor/secret.h"
+#include "drivers/credentials/range.h"
+#include "drivers/credentials/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
 #include "base/crypt.h"
 #include "base/read_json.h"
-#include "executor/credentials.h"
+#include "drivers/credentials/credentials.h"
+#include "drivers/credentials/secret.h"
 #include "executor/gateway_client.h"
-#include "executor/secret.h"
 #include "executor/status_api.h"
 
 #include <setjmp.h>

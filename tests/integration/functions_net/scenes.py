@@ -126,10 +126,50 @@ def devices(stand, count, people):
     status, answer = stand.fn("refresh-server-info", {"server_id": server, "ip_address": "127.0.0.99"}, people["operator"])
     count.check(status == 500 and answer["error"] == "Failed to connect to iDRAC" and "success" not in answer,
                 "stored credentials go to no other address", str(answer))
+    credential_order(stand, count, people, server, address)
     stand.fault(0, kind="garbage", path="Systems/System.Embedded.1$")
     status, answer = stand.fn("refresh-server-info", {"server_id": server, "ip_address": address}, people["operator"])
     count.check(status == 500 and answer["error"] == "Failed to retrieve system information", "garbage is told", str(answer))
     stand.clear_faults(0)
+
+
+def credential_order(stand, count, people, server, address):
+    """Each source is good where all before it are empty, and its password alone is right; the next is wrong."""
+    sets = {}
+    sql("delete from credential_sets")
+    for name, password, priority in (("linked", "no", 1), ("found", "no", 1), ("late", "no", 1), ("near", "no", 50), ("far", "no", 10),
+                                     ("default", "no", 1)):
+        sets[name] = str(uuid.uuid4())
+        sql("insert into credential_sets (id, name, username, password_encrypted, priority, is_default) values "
+            "('%s', '%s', 'root', '%s', %d, %s)" % (sets[name], name, password, priority, "true" if name == "default" else "false"))
+    for name, ranges, priority in (("late", "127.0.0.1-127.0.0.200", 20), ("near", "127.0.0.0/24", 10), ("far", "10.0.0.0/8", 1)):
+        sql("insert into credential_ip_ranges (credential_set_id, ip_range, priority) values ('%s', '%s', %d)"
+            % (sets[name], ranges, priority))
+    sql("update servers set idrac_password_encrypted = 'no', credential_set_id = '%s', discovered_by_credential_set_id = '%s' where id = "
+        "'%s'" % (sets["linked"], sets["found"], server))
+    empty = {"own": "update servers set idrac_username = null, idrac_password_encrypted = null where id = '%s'" % server,
+             "linked": "update servers set credential_set_id = null where id = '%s'" % server,
+             "found": "update servers set discovered_by_credential_set_id = null where id = '%s'" % server,
+             "near": "delete from credential_sets where id = '%s'" % sets["near"],
+             "late": "delete from credential_sets where id = '%s'" % sets["late"],
+             "default": "delete from credential_sets where id = '%s'" % sets["default"]}
+    for name in ("own", "linked", "found", "near", "late", "default"):
+        good = ("update servers set idrac_password_encrypted = '%s' where id = '%s'" % (PASSWORD, server) if name == "own" else
+                "update credential_sets set password_encrypted = '%s' where id = '%s'" % (PASSWORD, sets[name]))
+        sql(good)
+        status, answer = stand.fn("refresh-server-info", {"server_id": server, "ip_address": address}, people["operator"])
+        count.check(status == 200 and answer.get("success") is True, "credentials in their order: " + name, str(answer))
+        if name in ("near", "late", "default"):
+            status, answer = stand.fn("preview-server-info", {"ip_address": address}, people["operator"])
+            count.check(status == 200, "an unknown address has those of its range, then the default: " + name, str(answer))
+        sql(good.replace(PASSWORD, "no"))
+        status, answer = stand.fn("refresh-server-info", {"server_id": server, "ip_address": address}, people["operator"])
+        count.check(status == 500 and answer["details"] == "System info request failed with status 401",
+                    "a refused account does not give way to a weaker one: " + name, str(answer))
+        sql(empty[name])
+    status, answer = stand.fn("refresh-server-info", {"server_id": server, "ip_address": address}, people["operator"])
+    count.check(status == 500 and answer["details"] == "No credentials available for server", "no account is told", str(answer))
+    sql("update servers set idrac_username = 'root', idrac_password_encrypted = '%s' where id = '%s'" % (PASSWORD, server))
 
 
 def network(stand, count, people):

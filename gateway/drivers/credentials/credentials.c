@@ -1,9 +1,9 @@
-#include "executor/credentials.h"
+#include "drivers/credentials/credentials.h"
 
 #include "base/crypt.h"
 #include "base/read_json.h"
-#include "executor/range.h"
-#include "executor/secret.h"
+#include "drivers/credentials/range.h"
+#include "drivers/credentials/secret.h"
 
 #include <stdlib.h>
 
@@ -18,23 +18,6 @@ void credential_wipe(credential_t *credential)
     if (credential->password.len > 0)
         crypt_wipe((char *)credential->password.base, credential->password.len);
     credential->password = STR_NULL;
-}
-
-err_t *credential_book_load(gateway_client_t *client, pool_t *pool, str_t env_key, credential_book_t *out)
-{
-    json_t *sets = NULL, *ranges = NULL, *row = NULL;
-    err_t *err =
-        gateway_select(client, pool, STR("credential_sets?select=*&order=priority.asc,name.asc"), &sets);
-    if (err == NULL)
-        err = gateway_select(client, pool, STR("credential_ip_ranges?select=*&order=priority.asc"), &ranges);
-    if (err == NULL && env_key.len == 0)
-        err = gateway_select_one(client, pool, STR("activity_settings?select=encryption_key&limit=1"), &row);
-    if (err != NULL)
-        return err;
-    out->sets = sets;
-    out->ranges = ranges;
-    out->key = env_key.len > 0 ? env_key : (row != NULL ? read_json_str(row, "encryption_key") : STR_NULL);
-    return NULL;
 }
 
 static bool is_idrac_set(const json_t *set)

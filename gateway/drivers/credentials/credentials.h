@@ -1,9 +1,11 @@
 /* Which account opens which device. The order, and that an undecipherable password ends the search instead of
  * falling through to a weaker account, are the product's contract. */
-#ifndef EXECUTOR_CREDENTIALS_H
-#define EXECUTOR_CREDENTIALS_H
+#ifndef DRIVERS_CREDENTIALS_CREDENTIALS_H
+#define DRIVERS_CREDENTIALS_CREDENTIALS_H
 
-#include "executor/gateway_client.h"
+#include "base/err.h"
+
+#include <jansson.h>
 
 typedef struct {
     str_t username, password; /* the password in the pool; wiped by credential_wipe */
@@ -20,10 +22,6 @@ typedef struct {
     str_t key;                                /* master key, null string: none */
     str_t default_username, default_password; /* of the environment */
 } credential_book_t;
-
-/* Reads sets, ranges and the key (`env_key` wins over the table's). */
-err_t *credential_book_load(gateway_client_t *client, pool_t *pool, str_t env_key,
-                            credential_book_t *out) MUST_CHECK;
 
 /* 1 the server's own, 2 its linked set, 3 the set that discovered it, 4 ranges by priority (ties: the set's
  * priority, then its name), 5 default sets, 6 the environment. Entries without user or password are passed

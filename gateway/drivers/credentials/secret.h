@@ -1,6 +1,6 @@
 /* Stored passwords: what the database functions encrypt_password/decrypt_password write and read. */
-#ifndef EXECUTOR_SECRET_H
-#define EXECUTOR_SECRET_H
+#ifndef DRIVERS_CREDENTIALS_SECRET_H
+#define DRIVERS_CREDENTIALS_SECRET_H
 
 #include "base/pool.h"
 

@@ -1,4 +1,4 @@
-#include "executor/range.h"
+#include "drivers/credentials/range.h"
 
 #include <arpa/inet.h>
 

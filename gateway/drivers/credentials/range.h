@@ -1,7 +1,7 @@
 /* Address ranges as people type them: "10.0.0.0/24", "10.0.0.5-10.0.0.9", "10.0.0.5-9", "fe80::1". IPv4 and
  * IPv6. */
-#ifndef EXECUTOR_RANGE_H
-#define EXECUTOR_RANGE_H
+#ifndef DRIVERS_CREDENTIALS_RANGE_H
+#define DRIVERS_CREDENTIALS_RANGE_H
 
 #include "base/pool.h"
 

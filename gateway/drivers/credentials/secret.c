@@ -1,4 +1,4 @@
-#include "executor/secret.h"
+#include "drivers/credentials/secret.h"
 
 #include "base/crypt.h"
 
