@@ -29,6 +29,7 @@ typedef enum {
 typedef struct {
     step_kind_t kind;
     uint32_t stmt;       /* STEP_STMT: which */
+    bool is_binary;      /* the columns of entry->formats come in binary */
     stmt_entry_t *entry; /* the prepared statement it makes or uses; NULL: unnamed. Pinned */
 } step_t;
 
@@ -38,7 +39,8 @@ typedef struct segment {
     struct segment *next;
     db_tx_t *tx; /* NULL: housekeeping of the connection, on the heap */
     size_t step_count, step_at;
-    bool is_failed; /* an error came; what follows is aborted */
+    bool takes_binary; /* its transaction shows times in UTC */
+    bool is_failed;    /* an error came; what follows is aborted */
     step_t steps[SEGMENT_STEPS_MAX];
 } segment_t;
 

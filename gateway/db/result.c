@@ -1,6 +1,7 @@
 /* Reading what the server answers: the steps of the first segment are walked through as their events come. An
  * error ends its segment, and one of the commit itself (deferred constraint, serialization) comes after the
  * last statement. So nothing is concluded before the Sync. */
+#include "db/binary_text.h"
 #include "db/inside.h"
 
 #include "base/clock.h"
@@ -112,6 +113,23 @@ static bool on_columns(segment_t *segment, const wire_event_t *event)
     return true;
 }
 
+/* The handlers know texts only. */
+static bool write_texts(const stmt_entry_t *entry, buf_t *scratch, str_t *values)
+{
+    buf_clear(scratch);
+    char *to = buf_reserve(scratch, entry->formats.binary_count * BINARY_TEXT_MAX);
+    for (size_t i = 0; i < entry->formats.count; i++) {
+        if (!entry->formats.is_binary[i] || str_is_null(values[i]))
+            continue;
+        size_t len = binary_to_text(to, entry->columns[i].type_oid, values[i]);
+        if (len == 0)
+            return false;
+        values[i] = str_make(to, len);
+        to += len;
+    }
+    return true;
+}
+
 static bool on_row(segment_t *segment, const wire_event_t *event)
 {
     step_t *step = current_step(segment);
@@ -121,6 +139,8 @@ static bool on_row(segment_t *segment, const wire_event_t *event)
         return true;
     recall_columns(segment->tx, step);
     if (!segment->tx->has_columns || event->count != segment->tx->column_count)
+        return false;
+    if (step->is_binary && !write_texts(step->entry, &segment->tx->pool->scratch.texts, event->values))
         return false;
     deliver_row(segment->tx, step->stmt, event);
     return true;

@@ -38,7 +38,7 @@ static bool send_unprepared(conn_t *conn, segment_t *segment, step_kind_t kind, 
                             const db_stmt_t *stmt)
 {
     add_step(segment, kind, index, NULL);
-    return wire_execute(conn->wire, NULL, stmt, kind == STEP_STMT);
+    return wire_execute(conn->wire, NULL, stmt, kind == STEP_STMT, NULL);
 }
 
 static bool send_prepared(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
@@ -46,8 +46,10 @@ static bool send_prepared(conn_t *conn, segment_t *segment, step_kind_t kind, ui
 {
     if (entry == NULL)
         return false;
-    add_step(segment, kind, index, entry);
-    return wire_execute(conn->wire, entry->name, stmt, kind == STEP_STMT && !entry->is_described);
+    step_t *step = add_step(segment, kind, index, entry);
+    step->is_binary = kind == STEP_STMT && segment->takes_binary && entry->formats.binary_count > 0;
+    return wire_execute(conn->wire, entry->name, stmt, kind == STEP_STMT && !entry->is_described,
+                        step->is_binary ? &entry->formats : NULL);
 }
 
 static bool send_stmt(conn_t *conn, segment_t *segment, step_kind_t kind, uint32_t index,
@@ -251,9 +253,33 @@ static bool close_stale_stmts(conn_t *conn)
     return ok;
 }
 
+/* ---- time zone ---- */
+
+static bool sets_time_format(const db_setting_t *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_nocase(settings[i].name, STR("timezone")) ||
+            str_eq_nocase(settings[i].name, STR("datestyle")))
+            return true;
+    return false;
+}
+
+/* Times in binary know no time zone: only where it is UTC, and nothing in the transaction can set another one
+ * (reads are trusted not to). */
+static bool shows_utc(const conn_t *conn, const db_tx_spec_t *spec)
+{
+    if (!conn->wire->takes_formats || !spec->is_read_only || spec->is_exclusive ||
+        !str_is_null(spec->pre_request) || sets_time_format(spec->role_settings, spec->role_setting_count) ||
+        sets_time_format(spec->settings, spec->setting_count))
+        return false;
+    str_t zone = wire_parameter(conn->wire, "TimeZone");
+    return str_eq(zone, STR("UTC")) || str_eq(zone, STR("Etc/UTC")) || str_eq(zone, STR("GMT"));
+}
+
 static bool send_body(conn_t *conn, segment_t *segment, const db_tx_spec_t *spec)
 {
     str_t path = setting(spec, STR("search_path"));
+    segment->takes_binary = shows_utc(conn, spec);
     if (spec->is_explicit && !send_plain(conn, segment, begin_text(spec), true))
         return false;
     if (!send_cfg(conn, segment, spec))

@@ -1,5 +1,7 @@
 #include "db/stmt_cache.h"
 
+#include "db/binary_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -122,7 +124,7 @@ void stmt_entry_describe(stmt_entry_t *entry, const db_column_t *columns, size_t
     entry->is_described = true;
     if (columns == NULL)
         return;
-    size_t size = count * sizeof(*columns) + 1;
+    size_t size = count * (sizeof(*columns) + 1) + 1;
     for (size_t i = 0; i < count; i++)
         size += columns[i].name.len + 1;
     db_column_t *copy = malloc(size);
@@ -136,6 +138,9 @@ void stmt_entry_describe(stmt_entry_t *entry, const db_column_t *columns, size_t
         copy[i] = (db_column_t){.name = {name, from.len}, .type_oid = columns[i].type_oid};
         name += from.len + 1;
     }
+    entry->formats = (stmt_formats_t){.is_binary = (uint8_t *)name, .count = count};
+    for (size_t i = 0; i < count; i++)
+        entry->formats.binary_count += name[i] = binary_is_cheaper(columns[i].type_oid);
     entry->has_rows = true;
     entry->columns = copy;
     entry->column_count = count;

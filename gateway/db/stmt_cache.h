@@ -19,6 +19,12 @@ typedef struct {
     str_t text, role, search_path;
 } stmt_key_t;
 
+/* Which columns come in binary because their text is dear for the server. */
+typedef struct {
+    uint8_t *is_binary; /* 0 or 1 for each of `count` columns */
+    size_t count, binary_count;
+} stmt_formats_t;
+
 typedef struct stmt_entry {
     stmt_state_t state;
     char name[12];
@@ -28,6 +34,7 @@ typedef struct stmt_entry {
     bool has_rows;     /* it returns rows, of these columns (owned) */
     const db_column_t *columns;
     size_t column_count;
+    stmt_formats_t formats;         /* that may be asked for */
     struct stmt_entry *prev, *next; /* by use, newest first */
     struct stmt_entry *chain;       /* of its bucket */
 } stmt_entry_t;

@@ -253,11 +253,13 @@ bool v3_put_parse(buf_t *out, const char *name, const db_stmt_t *stmt)
     return true;
 }
 
-/* portal, statement, no formats, parameters, no result formats */
-bool v3_put_bind(buf_t *out, const char *name, const str_t *params, size_t count)
+/* portal, statement, no formats, parameters, formats of the result */
+bool v3_put_bind(buf_t *out, const char *name, const str_t *params, size_t count,
+                 const stmt_formats_t *formats)
 {
-    size_t name_len = strlen(name), size = 1 + name_len + 1 + 2 + 2 + 2;
-    if (count > PARAMS_MAX)
+    size_t format_count = formats != NULL ? formats->count : 0;
+    size_t name_len = strlen(name), size = 1 + name_len + 1 + 2 + 2 + 2 + 2 * format_count;
+    if (count > PARAMS_MAX || format_count > PARAMS_MAX)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (params[i].len > MESSAGE_MAX)
@@ -275,7 +277,9 @@ bool v3_put_bind(buf_t *out, const char *name, const str_t *params, size_t count
         to = put32(to, str_is_null(params[i]) ? UINT32_MAX : (uint32_t)params[i].len);
         to = put_bytes(to, params[i].base, params[i].len);
     }
-    put16(to, 0);
+    to = put16(to, (uint16_t)format_count);
+    for (size_t i = 0; i < format_count; i++)
+        to = put16(to, formats->is_binary[i]);
     return true;
 }
 

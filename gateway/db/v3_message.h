@@ -40,8 +40,9 @@ bool v3_decode_parameter(const v3_frame_t *frame, str_t *name, str_t *value);
 
 /* Text up to a zero byte. */
 bool v3_put_parse(buf_t *out, const char *name, const db_stmt_t *stmt);
-/* All parameters and results in text format. */
-bool v3_put_bind(buf_t *out, const char *name, const str_t *params, size_t count);
+/* All parameters in text format, results as `formats` says; NULL: in text. */
+bool v3_put_bind(buf_t *out, const char *name, const str_t *params, size_t count,
+                 const stmt_formats_t *formats);
 void v3_put_describe(buf_t *out); /* what was bound */
 void v3_put_execute(buf_t *out);
 void v3_put_sync(buf_t *out);

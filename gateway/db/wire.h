@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "db/pg_error.h"
+#include "db/stmt_cache.h"
 #include "db/tx.h"
 
 #include <libpq-fe.h>
@@ -21,6 +22,7 @@
 typedef struct {
     buf_t text, values; /* of building */
     buf_t row;          /* of reading: must not be shared with building, handlers submit */
+    buf_t texts;        /* of values that came in binary */
     char *spare;        /* a buffer of WIRE_READ_BYTES that nobody reads into, or NULL */
 } wire_scratch_t;
 
@@ -43,7 +45,7 @@ typedef struct {
     wire_event_kind_t kind;
     size_t count;               /* WIRE_COLUMNS, WIRE_ROW */
     const db_column_t *columns; /* WIRE_COLUMNS */
-    const str_t *values;        /* WIRE_ROW; null string: NULL */
+    str_t *values;              /* WIRE_ROW; null string: NULL */
     size_t bytes;               /* WIRE_ROW: the size of the values, or a little more */
     str_t tag;                  /* WIRE_DONE: "INSERT 0 1" */
     pg_fields_t error;          /* WIRE_ERROR */
@@ -56,7 +58,8 @@ typedef struct wire wire_t;
 
 typedef struct {
     bool (*prepare)(wire_t *wire, const char *name, const db_stmt_t *stmt);
-    bool (*execute)(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns);
+    bool (*execute)(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns,
+                    const stmt_formats_t *formats);
     bool (*sync)(wire_t *wire);
     wire_flush_t (*flush)(wire_t *wire);
     wire_read_t (*read)(wire_t *wire);
@@ -68,8 +71,9 @@ typedef struct {
 
 struct wire {
     const wire_ops_t *ops;
-    PGconn *pg;      /* opened it, cancels and closes it */
-    bool is_bloated; /* keeps buffers as large as the largest message: better closed when idle */
+    PGconn *pg;         /* opened it, cancels and closes it */
+    bool takes_formats; /* results may come in binary */
+    bool is_bloated;    /* keeps buffers as large as the largest message: better closed when idle */
 };
 
 /* Takes over a good connection. NULL: it could not be set up, `pg` stays the caller's and has the reason.
@@ -87,10 +91,12 @@ static inline bool wire_prepare(wire_t *wire, const char *name, const db_stmt_t 
     return wire->ops->prepare(wire, name, stmt);
 }
 
-/* `name` NULL: not prepared before. Without `wants_columns` WIRE_COLUMNS may be left out. */
-static inline bool wire_execute(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns)
+/* `name` NULL: not prepared before. Without `wants_columns` WIRE_COLUMNS may be left out. `formats` of the
+ * result, where the wire takes them; NULL: text. */
+static inline bool wire_execute(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns,
+                                const stmt_formats_t *formats)
 {
-    return wire->ops->execute(wire, name, stmt, wants_columns);
+    return wire->ops->execute(wire, name, stmt, wants_columns, formats);
 }
 
 static inline bool wire_sync(wire_t *wire)

@@ -74,8 +74,10 @@ static bool libpq_prepare(wire_t *wire, const char *name, const db_stmt_t *stmt)
                          stmt->types);
 }
 
-static bool libpq_execute(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns)
+static bool libpq_execute(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns,
+                          const stmt_formats_t *formats)
 {
+    (void)formats; /* libpq has one for all columns */
     libpq_t *libpq = (libpq_t *)wire;
     int count = (int)stmt->param_count;
     (void)wants_columns;            /* libpq always asks */

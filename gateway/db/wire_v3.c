@@ -46,11 +46,12 @@ static bool v3_prepare(wire_t *wire, const char *name, const db_stmt_t *stmt)
     return v3_put_parse(&v3->out, name, stmt) || too_large(v3);
 }
 
-static bool v3_execute(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns)
+static bool v3_execute(wire_t *wire, const char *name, const db_stmt_t *stmt, bool wants_columns,
+                       const stmt_formats_t *formats)
 {
     v3_t *v3 = (v3_t *)wire;
     if ((name == NULL && !v3_put_parse(&v3->out, "", stmt)) ||
-        !v3_put_bind(&v3->out, name != NULL ? name : "", stmt->params, stmt->param_count))
+        !v3_put_bind(&v3->out, name != NULL ? name : "", stmt->params, stmt->param_count, formats))
         return too_large(v3);
     if (wants_columns)
         v3_put_describe(&v3->out);
@@ -278,7 +279,7 @@ wire_t *wire_v3_create(int fd, PGconn *pg, wire_scratch_t *scratch)
     v3_t *v3 = calloc(1, sizeof(*v3));
     if (v3 == NULL)
         abort();
-    *v3 = (v3_t){.base = {.ops = &ops, .pg = pg}, .scratch = scratch, .fd = fd};
+    *v3 = (v3_t){.base = {.ops = &ops, .pg = pg, .takes_formats = true}, .scratch = scratch, .fd = fd};
     buf_init(&v3->out, NULL, 0);
     return &v3->base;
 }

@@ -1,4 +1,5 @@
 /* Our own speaker of the protocol, against a peer that is played byte for byte. */
+#include "db/binary_text.h"
 #include "db/wire.h"
 
 #include <setjmp.h>
@@ -260,14 +261,34 @@ static void statements_have_the_form_of_the_protocol(void **state)
     scene_t scene;
     begin(&scene);
     assert_true(wire_prepare(scene.wire, "s1", &prepared));
-    assert_true(wire_execute(scene.wire, "s1", &prepared, true));
-    assert_true(wire_execute(scene.wire, NULL, &cut, false));
+    assert_true(wire_execute(scene.wire, "s1", &prepared, true, NULL));
+    assert_true(wire_execute(scene.wire, NULL, &cut, false, NULL));
     assert_true(wire_sync(scene.wire));
     assert_true(recv(scene.peer, got, sizeof(got), MSG_DONTWAIT) < 0); /* gathered only */
     assert_int_equal(wire_flush(scene.wire), WIRE_FLUSHED);
     assert_int_equal(recv(scene.peer, got, sizeof(got), 0), sizeof(expected) - 1);
     assert_memory_equal(got, expected, sizeof(expected) - 1);
     end(&scene);
+}
+
+static void columns_are_asked_for_in_binary_one_by_one(void **state)
+{
+    (void)state;
+    static const char expected[] = "B\0\0\0\x12\0s1\0\0\0\0\0\0\2\0\1\0\0"
+                                   "E\0\0\0\x9\0\0\0\0\0";
+    uint8_t is_binary[] = {1, 0};
+    stmt_formats_t formats = {.is_binary = is_binary, .count = 2, .binary_count = 1};
+    db_stmt_t stmt = {.sql = STR("select now(), 1")};
+    char got[64], text[BINARY_TEXT_MAX];
+    scene_t scene;
+    begin(&scene);
+    assert_true(wire_execute(scene.wire, "s1", &stmt, false, &formats));
+    assert_int_equal(wire_flush(scene.wire), WIRE_FLUSHED);
+    assert_int_equal(recv(scene.peer, got, sizeof(got), 0), sizeof(expected) - 1);
+    assert_memory_equal(got, expected, sizeof(expected) - 1);
+    end(&scene);
+    assert_int_equal(binary_to_text(text, 2950, STR("fifteen bytes..")), 0);
+    assert_int_equal(binary_to_text(text, 1184, STR("nine byte")), 0);
 }
 
 static void a_full_socket_takes_the_rest_later(void **state)
@@ -280,7 +301,7 @@ static void a_full_socket_takes_the_rest_later(void **state)
     scene_t scene;
     begin(&scene);
     memset(value, 'v', sizeof(value));
-    assert_true(wire_execute(scene.wire, "s1", &stmt, false));
+    assert_true(wire_execute(scene.wire, "s1", &stmt, false, NULL));
     assert_int_equal(wire_flush(scene.wire), WIRE_PENDING);
     for (wire_flush_t flushed = WIRE_PENDING; flushed == WIRE_PENDING; flushed = wire_flush(scene.wire))
         for (ssize_t n; (n = recv(scene.peer, got, sizeof(got), MSG_DONTWAIT)) > 0;)
@@ -304,8 +325,8 @@ static void what_does_not_fit_is_refused(void **state)
     db_stmt_t many = {.params = params, .param_count = 65536}, large = {.params = &huge, .param_count = 1};
     scene_t scene;
     begin(&scene);
-    assert_false(wire_execute(scene.wire, "s1", &many, false));
-    assert_false(wire_execute(scene.wire, "s1", &large, false));
+    assert_false(wire_execute(scene.wire, "s1", &many, false, NULL));
+    assert_false(wire_execute(scene.wire, "s1", &large, false, NULL));
     assert_non_null(strstr(wire_reason(scene.wire), "too large"));
     end(&scene);
 }
@@ -323,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_large_row_takes_memory_as_it_comes_and_gives_it_back),
         cmocka_unit_test(what_came_before_the_end_is_still_read),
         cmocka_unit_test(statements_have_the_form_of_the_protocol),
+        cmocka_unit_test(columns_are_asked_for_in_binary_one_by_one),
         cmocka_unit_test(a_full_socket_takes_the_rest_later),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };

@@ -415,6 +415,84 @@ static void output_formats_are_pinned(void **state)
     db_pool_destroy(pool);
 }
 
+/* ---- what comes in binary ---- */
+
+typedef struct {
+    bool is_done;
+    size_t rows, differences;
+} comparison_t;
+
+/* Each column stands beside the text that the server made of it. */
+static void compare_row(void *arg, size_t stmt, const str_t *values, size_t count)
+{
+    comparison_t *comparison = arg;
+    (void)stmt;
+    comparison->rows++;
+    for (size_t i = 0; i + 1 < count; i += 2)
+        if (str_is_null(values[i]) != str_is_null(values[i + 1]) || !str_eq(values[i], values[i + 1]))
+            if (comparison->differences++ < 5)
+                print_message("%.*s is not %.*s\n", STR_ARG(values[i]), STR_ARG(values[i + 1]));
+}
+
+static void comparison_done(void *arg, const err_t *error)
+{
+    assert_null(error);
+    ((comparison_t *)arg)->is_done = true;
+}
+
+static void compare(db_pool_t *pool, const request_t *request)
+{
+    static const db_tx_handlers_t handlers = {.on_row = compare_row, .on_done = comparison_done};
+    for (int i = 0; i < 2; i++) { /* binary needs the columns of the first time */
+        comparison_t comparison = {0};
+        db_tx_submit(pool, &request->spec, &handlers, &comparison);
+        assert_true(test_wait(&comparison.is_done, 5000));
+        assert_int_equal(comparison.rows, 4012);
+        assert_int_equal(comparison.differences, 0);
+    }
+}
+
+static void times_and_uuids_read_as_the_server_writes_them(void **state)
+{
+    (void)state;
+    static const char sql[] =
+        "select at, at::text, at at time zone 'UTC', (at at time zone 'UTC')::text, id, id::text, 1, '1' "
+        "from ("
+        "  select timestamptz '2000-01-01 00:00+00' + (random() - 0.4) * interval '15000 years', "
+        "gen_random_uuid()"
+        "    from generate_series(1, 2000)"
+        "  union all select timestamptz '2000-01-01 00:00+00' + i * interval '1 day 1.1 s', null"
+        "    from generate_series(-1000, 999) i"
+        "  union all select at::timestamptz, '00000000-0000-0000-0000-000000000000' from "
+        "unnest(array['infinity',"
+        "    '-infinity', '4713-01-01 00:00+00 BC', '0001-12-31 23:59:59.999999+00 BC', '0001-01-01 "
+        "00:00+00',"
+        "    '1999-12-31 23:59:59.999999+00', '2000-02-29 12:00:00.5+00', '1900-03-01 00:00:00.000001+00',"
+        "    '9999-12-31 23:59:59+00', '10000-01-01 00:00+00', '294276-12-31 23:59:59.999999+00', null]) at"
+        ") x(at, id)";
+    db_pool_t *pool = test_pool(1, 5000);
+    request_t request;
+    test_request(&request, "anon", NULL, sql);
+    request.spec.is_read_only = true;
+    request.spec.is_exclusive = false;
+    compare(pool, &request);
+    /* Other zones are the server's to show, wherever they come from. */
+    db_setting_t zone = {STR("TimeZone"), STR("America/New_York")};
+    request.spec.role_settings = &zone;
+    request.spec.role_setting_count = 1;
+    compare(pool, &request);
+    request.spec.role_setting_count = 0;
+    request.settings[2] = (db_setting_t){STR("timezone"), STR("Asia/Kathmandu")};
+    request.spec.setting_count = 3;
+    compare(pool, &request);
+    request.spec.setting_count = 2;
+    request.spec.pre_request = STR("select set_config('timezone', 'Europe/Berlin', true)");
+    compare(pool, &request);
+    request.spec.pre_request = STR_NULL;
+    compare(pool, &request);
+    db_pool_destroy(pool);
+}
+
 int main(void)
 {
     test_setup_schema();
@@ -438,6 +516,7 @@ int main(void)
         cmocka_unit_test(without_prepared_statements_none_is_left_in_the_server),
         cmocka_unit_test(raise_decides_the_answer),
         cmocka_unit_test(output_formats_are_pinned),
+        cmocka_unit_test(times_and_uuids_read_as_the_server_writes_them),
     };
     return cmocka_run_group_tests_name("db_tx", tests, NULL, NULL);
 }
