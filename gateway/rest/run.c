@@ -8,46 +8,21 @@
 #include "base/observe.h"
 #include "rest/media.h"
 #include "rest/rest.h"
+#include "rest/spares.h"
 #include "schema/cache.h"
 
 #include <stdlib.h>
-
-#define SPARES_MAX 8
-#define SPARE_BYTES_MAX (2 * 1024 * 1024)
 
 struct rest {
     gateway_t *gateway;
     rest_settings_box_t *box; /* in force */
     rest_plan_cache_t *plans;
-    /* Bodies of ended requests, for the next ones: large ones would be mapped and cleared anew each time. */
-    buf_t spares[SPARES_MAX];
-    size_t spare_count, spare_bytes;
+    rest_spares_t *spares;
     size_t buffered; /* of the bodies of all runs */
 };
 typedef struct rest rest_t;
 
 /* ---- life of a run ---- */
-
-static void take_spare(rest_run_t *run)
-{
-    rest_t *rest = run->rest;
-    if (rest->spare_count == 0)
-        return;
-    run->result.body = rest->spares[--rest->spare_count];
-    rest->spare_bytes -= run->result.body.capacity;
-}
-
-static void give_back(rest_t *rest, buf_t *body)
-{
-    if (body->base == NULL || rest->spare_count == SPARES_MAX ||
-        rest->spare_bytes + body->capacity > SPARE_BYTES_MAX) {
-        buf_dispose(body);
-        return;
-    }
-    rest->spare_bytes += body->capacity;
-    rest->spares[rest->spare_count++] = *body;
-    *body = (buf_t){0};
-}
 
 static void run_dispose(void *arg)
 {
@@ -57,7 +32,7 @@ static void run_dispose(void *arg)
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
     run->rest->buffered -= run->buffered;
-    give_back(run->rest, &run->result.body);
+    rest_spares_give(run->rest->spares, &run->result.body);
     rest_cached_plan_release(run->cached);
     schema_unref(run->snapshot);
     rest_settings_unref(run->box);
@@ -252,7 +227,7 @@ static void handle(void *arg, api_context_t *ctx)
         rest_respond_error(run, err);
         return;
     }
-    take_spare(run);
+    run->result.body = rest_spares_take(rest->spares);
     rest_result_reset(run);
     if (run->plan.stmt_count == 0) {
         rest_respond(run);
@@ -286,8 +261,7 @@ static void on_config_reloaded(void *arg, str_t subject)
 static void rest_dispose(void *arg)
 {
     rest_t *rest = arg;
-    for (size_t i = 0; i < rest->spare_count; i++)
-        buf_dispose(&rest->spares[i]);
+    rest_spares_destroy(rest->spares);
     rest_plan_cache_destroy(rest->plans);
     rest_settings_unref(rest->box);
 }
@@ -298,6 +272,7 @@ void rest_register(gateway_t *gateway, pool_t *pool)
     rest->gateway = gateway;
     rest->box = rest_settings_load(gateway->config);
     rest->plans = rest_plan_cache_create();
+    rest->spares = rest_spares_create(gateway->loop);
     pool_on_dispose(pool, rest_dispose, rest);
     api_event_on(gateway, API_EVENT_SCHEMA_CHANGED, on_schema_changed, rest);
     api_event_on(gateway, API_EVENT_CONFIG_RELOADED, on_config_reloaded, rest);
