@@ -62,7 +62,9 @@ json_t *activity_row(pool_t *pool, const settings_t *settings, const activity_ab
     json_t *row = json_object();
     json_object_set_new(row, "timestamp", text_value(clock_iso8601(pool, clock_unix_ms())));
     json_object_set_new(row, "command_type", text_value(record->method));
-    json_object_set_new(row, "operation_type", json_string(operation_name(record->operation)));
+    json_object_set_new(row, "operation_type",
+                        json_string(about->operation_type != NULL ? about->operation_type
+                                                                  : operation_name(record->operation)));
     json_object_set_new(row, "endpoint", text_value(redact_text(pool, record->path, &about->secret, 1)));
     json_object_set_new(row, "full_url", text_value(redact_text(pool, record->url, &about->secret, 1)));
     json_object_set_new(row, "request_headers", headers_of(pool, about, record));

@@ -9,8 +9,9 @@
 #include <jansson.h>
 
 typedef struct {
-    str_t server_id, task_id; /* null strings: none */
-    str_t secret;             /* the device's password: masked wherever it occurs */
+    str_t server_id, task_id;   /* null strings: none */
+    str_t secret;               /* the device's password: masked wherever it occurs */
+    const char *operation_type; /* of public.operation_type; NULL: the record's */
 } activity_about_t;
 
 /* NULL when the log level says that no row is written. Owner: the caller. */

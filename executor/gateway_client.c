@@ -20,6 +20,7 @@ struct gateway_client {
     fetch_t *fetch;
     pool_t *pool;
     str_t authorization;
+    int timeout_ms; /* of the next exchanges; 0: TIMEOUT_MS */
 };
 
 static bool is_loopback(str_t host)
@@ -132,7 +133,7 @@ static err_t *exchange(gateway_client_t *client, pool_t *pool, str_t method, str
                                .headers = headers,
                                .header_count = prefer.len > 0 ? 4 : 3,
                                .body = body,
-                               .timeout_ms = TIMEOUT_MS,
+                               .timeout_ms = client->timeout_ms > 0 ? client->timeout_ms : TIMEOUT_MS,
                                .response_max = RESPONSE_MAX,
                                .ca_file = client->address->ca_file,
                                .addr_policy = TARGET_ANY};
@@ -193,6 +194,16 @@ err_t *gateway_jobs_post(gateway_client_t *client, pool_t *pool, str_t path, con
                           read_json_dump(pool, body), STR_NULL, is_repeatable, out);
     if (err == NULL && !json_is_object(*out))
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "gateway", "the gateway answered no object");
+    return err;
+}
+
+err_t *gateway_function_post(gateway_client_t *client, pool_t *pool, str_t name, const json_t *body,
+                             int timeout_ms, json_t **out)
+{
+    client->timeout_ms = timeout_ms;
+    err_t *err = exchange(client, pool, STR("POST"), pool_concat(pool, 2, STR("/functions/v1/"), name),
+                          read_json_dump(pool, body), STR_NULL, false, out);
+    client->timeout_ms = 0;
     return err;
 }
 

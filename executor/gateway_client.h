@@ -41,6 +41,11 @@ err_t *gateway_write(gateway_client_t *client, pool_t *pool, str_t method, str_t
 err_t *gateway_jobs_post(gateway_client_t *client, pool_t *pool, str_t path, const json_t *body,
                          bool is_repeatable, json_t **out) MUST_CHECK;
 
+/* POST /functions/v1/{name} as the service role; `*out` is the JSON of a 2xx answer. Not repeated once sent.
+ */
+err_t *gateway_function_post(gateway_client_t *client, pool_t *pool, str_t name, const json_t *body,
+                             int timeout_ms, json_t **out) MUST_CHECK;
+
 /* GET /jobs/v1/stream: hands over whole lines until the connection ends or `is_cancelled`. */
 err_t *gateway_stream(gateway_client_t *client, pool_t *pool, void (*on_line)(void *arg, str_t line),
                       void *arg, const volatile bool *is_cancelled) MUST_CHECK;

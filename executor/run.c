@@ -8,9 +8,13 @@
 #include <time.h>
 
 const job_type_t JOB_TYPES[] = {
-    {"test_credentials", job_test_credentials}, {"health_check", job_health_check},
-    {"power_action", job_power_action},         {"fetch_event_logs", job_fetch_event_logs},
-    {"discovery_scan", job_discovery_scan},     {NULL, NULL},
+    {"test_credentials", job_test_credentials},
+    {"health_check", job_health_check},
+    {"power_action", job_power_action},
+    {"fetch_event_logs", job_fetch_event_logs},
+    {"discovery_scan", job_discovery_scan},
+    {"vcenter_sync", job_vcenter_sync},
+    {NULL, NULL},
 };
 
 static const job_type_t *find_type(str_t type)

@@ -162,10 +162,10 @@ static err_t *store_hosts(const store_t *store, const sync_request_t *request, c
         if (err != NULL)
             return err;
     }
-    err_t *err = NULL;
-    if (is_complete)
-        err = db_session_query(store->session, FN_SQL(HOSTS_GONE_SQL),
-                               DB_PARAMS(read_json_dump(store->task->pool, hosts), store->source), NULL);
+    if (!is_complete)
+        return NULL;
+    err_t *err = db_session_query(store->session, FN_SQL(HOSTS_GONE_SQL),
+                                  DB_PARAMS(read_json_dump(store->task->pool, hosts), store->source), NULL);
     return err != NULL ? err
                        : db_session_query(store->session, FN_SQL(GROUPS_SQL), DB_PARAMS(store->source), NULL);
 }
@@ -176,7 +176,7 @@ err_t *vcenter_store(api_task_t *task, db_session_t *session, const sync_request
     store_t store = {task, session, request->source, summary};
     const json_t *hosts = read_json_array(inventory, "hosts"), *machines = read_json_array(inventory, "vms");
     bool marks = is_complete && !str_is_null(request->source);
-    err_t *err = hosts != NULL ? store_hosts(&store, request, hosts, marks) : NULL;
+    err_t *err = hosts != NULL ? store_hosts(&store, request, hosts, is_complete) : NULL;
     for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]) && err == NULL; i++) {
         const json_t *items = read_json_array(inventory, PARTS[i].list);
         if (items != NULL)

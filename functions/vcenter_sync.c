@@ -1,4 +1,4 @@
-#include "functions/vcenter_hosts.h"
+#include "functions/vcenter_store.h"
 
 /* Managed object ids repeat across vCenters, so a host is known by both. */
 static const char UPSERT_SQL[] =
@@ -139,19 +139,16 @@ static err_t *finish(api_task_t *task, db_session_t *session, const sync_request
     return err;
 }
 
-static void take_all(api_task_t *task, const sync_request_t *request, const json_t *hosts)
+/* The executor sends whole inventories, and says so; scripts send hosts. */
+static void take_all(api_task_t *task, const sync_request_t *request, const json_t *body, bool is_executor)
 {
     db_session_t *session = NULL;
     sync_summary_t summary;
-    size_t i;
-    json_t *host;
-    sync_summary_init(task, &summary, (int64_t)json_array_size(hosts));
+    bool is_complete = is_executor && read_json_bool(body, "complete", false);
+    sync_summary_init(task, &summary, (int64_t)json_array_size(json_object_get(body, "hosts")));
     err_t *err = fn_begin_service(task, &session);
-    json_array_foreach(hosts, i, host)
-    {
-        if (err == NULL)
-            err = vcenter_hosts_take(task, session, request, host, &summary);
-    }
+    if (err == NULL)
+        err = vcenter_store(task, session, request, body, is_complete, &summary);
     if (err == NULL)
         err = finish(task, session, request, &summary);
     err = fn_end(session, err);
@@ -195,5 +192,5 @@ void fn_vcenter_sync(api_task_t *task)
     if (!is_absent && !json_is_array(hosts))
         fn_fail_success(task, 500, STR("Invalid request: hosts array required"));
     else
-        take_all(task, &request, hosts);
+        take_all(task, &request, body, proof != FN_PROOF_JWT);
 }

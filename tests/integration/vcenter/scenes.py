@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "functions_net"))
 sys.path.insert(0, HERE)
 from stand import Count, NetStand, free_port, sql  # noqa: E402
+from job_scenes import scheduled  # noqa: E402
 from tool_scenes import openmanage_tool, vcenter_tool  # noqa: E402
 from vcsim import VCenter  # noqa: E402
 
@@ -242,7 +243,7 @@ def stalled(stand, answers):
     peer.close()
 
 
-SCENES = [connection, inventory, again, several, hostile, vcenter_tool, openmanage_tool]
+SCENES = [connection, inventory, again, several, hostile, vcenter_tool, openmanage_tool, scheduled]
 
 
 def main():

@@ -1,0 +1,77 @@
+"""The scheduled way: a vCenter is due, its job is queued, an executor takes it, the gateway stores the inventory."""
+from stand import free_port, sql, until
+
+FINAL = ("completed", "failed", "cancelled")
+
+
+def wait(where):
+    def ended():
+        rows = sql("select * from jobs where job_type = 'vcenter_sync' and %s" % where)
+        return rows and all(row["status"] in FINAL for row in rows) and rows
+    return until("the end of vcenter_sync", 60, ended)
+
+
+def snapshot(source):
+    """What is stored of one vCenter, without what every sync changes."""
+    tables = {"vcenter_hosts": "vcenter_id", "vcenter_vms": "vcenter_id", "vcenter_datastores": "vcenter_id",
+              "vcenter_networks": "vcenter_id", "vcenter_clusters": "cluster_name"}
+    return {table: sql("select to_jsonb(t) - '{id,host_id,source_vcenter_id,last_sync,created_at,updated_at}'::text[] as row "
+                       "from %s t where source_vcenter_id = '%s' order by %s" % (table, source, key)) for table, key in tables.items()}
+
+
+def scheduled(stand, count, people, peer):
+    for table in ("jobs", "vcenter_alarms", "vcenter_vms", "vcenter_datastores", "vcenter_networks", "vcenter_clusters", "vcenter_hosts",
+                  "vcenters", "vcenter_settings", "server_groups", "idrac_commands"):
+        sql("delete from " + table)
+    add = ("insert into vcenters (name, host, port, username, password_encrypted, verify_ssl, sync_enabled) values "
+           "('%s', '127.0.0.1', %d, '%s', '%s', false, %s)")
+    sql(add % ("main", peer.port, peer.user, peer.password, "true"))
+    sql(add % ("dead", free_port(), "u", "p", "true"))
+    sql(add % ("off", peer.port, peer.user, peer.password, "false"))
+    main = sql("select id from vcenters where name = 'main'")[0]["id"]
+    stand.fn("sync-vcenter-direct", None, people["admin"])
+    direct, before = snapshot(main), sql("select count(*) as n from vcenter_alarms")[0]["n"]
+    for table in ("vcenter_alarms", "vcenter_vms", "vcenter_datastores", "vcenter_networks", "vcenter_clusters", "vcenter_hosts"):
+        sql("delete from " + table)
+    sql("update vcenters set last_sync = null, last_sync_status = null")
+    sql("update vcenters set next_sync_at = now() - interval '1 minute'")
+    status, answer = stand.fn("trigger-vcenter-syncs", {}, people["operator"])
+    count.check(status == 200 and answer["triggered"] == 2 and answer["skipped"] == 0, "two vCenters are due", str(answer))
+    sql("update vcenters set next_sync_at = now() - interval '1 minute'")
+    status, answer = stand.fn("trigger-vcenter-syncs", {}, people["operator"])
+    count.check(answer["triggered"] == 0 and sorted(answer["skippedNames"]) == ["dead", "main"], "what is queued is not queued again", str(answer))
+    peer.calls()
+    executor = stand.executor()
+    jobs = {job["details"]["vcenter_name"]: job for job in wait("true")}
+    good, bad = jobs["main"], jobs["dead"]
+    hosts = len(peer.control("inventory")["HostSystem"])
+    count.check(good["status"] == "completed" and good["details"]["triggered_by"] == "scheduled" and good["details"]["silent"] is True
+                and good["details"]["success_count"] == 1 and good["details"]["results"][0]["new"] == hosts, "the job is done", str(good["details"]))
+    count.check(snapshot(main) == direct and sql("select count(*) as n from vcenter_alarms")[0]["n"] == before,
+                "it stored what sync-vcenter-direct stores")
+    count.check(bad["status"] == "failed" and "dead" in str(bad["details"]["results"]) and "1 of 1 vCenters" in bad["details"]["error"],
+                "a dead vCenter fails its own job", str(bad["details"]))
+    rows = {row["name"]: row for row in sql("select name, last_sync, last_sync_status, last_sync_error, next_sync_at > now() as later from vcenters")}
+    count.check(rows["main"]["last_sync_status"] == "success" and rows["main"]["later"] and rows["dead"]["last_sync_status"] == "failed"
+                and rows["dead"]["last_sync_error"] and rows["off"]["last_sync"] is None, "each knows of its sync and its next", str(rows))
+    tasks = sql("select status, progress, log from job_tasks where job_id = '%s'" % good["id"])
+    count.check(len(tasks) == 1 and tasks[0]["status"] == "completed" and tasks[0]["progress"] == 100, "the job has its task", str(tasks))
+    calls = peer.calls()
+    count.check(calls.get("Login") == 1 and calls.get("Logout") == 1, "the executor ends its session", str(calls))
+    rows = sql("select command_type, operation_type, request_body, job_id from idrac_commands where source = 'job_executor'")
+    count.check({"Login", "RetrievePropertiesEx", "Logout"} <= {row["command_type"] for row in rows}
+                and {row["operation_type"] for row in rows} == {"vcenter_api"} and all(row["job_id"] for row in rows)
+                and all(row["request_body"] is None for row in rows if row["command_type"] == "Login"), "each exchange has its row", str(rows)[:400])
+    sql("insert into jobs (job_type, target_scope, details) values ('vcenter_sync', '{\"type\": \"all\"}', '{\"everything\": true}')")
+    every = wait("details ? 'everything'")[0]
+    count.check(every["status"] == "failed" and every["details"]["success_count"] == 1 and every["details"]["failed_count"] == 1
+                and [result["vcenter"] for result in every["details"]["results"]] == ["dead", "main"],
+                "all that are enabled, one that is down stops none", str(every["details"]))
+    peer.fault("RetrievePropertiesEx", "bomb")
+    sql("insert into jobs (job_type, target_scope, details) values ('vcenter_sync', '{}', '{\"hostile\": true, \"vcenter_id\": \"%s\"}')" % main)
+    hostile = wait("details ? 'hostile'")[0]
+    peer.fault()
+    count.check(hostile["status"] == "failed" and "document type" in hostile["details"]["error"] and snapshot(main) == direct,
+                "a hostile answer fails the job and changes nothing", str(hostile["details"]))
+    executor.terminate()
+    executor.wait(30)
