@@ -1,3 +1,4 @@
+#include "auth/password.h"
 #include "base/crypt.h"
 #include "functions/lockout.h"
 #include "functions/sign_in.h"
@@ -6,7 +7,9 @@
 #define LOCK_MINUTES 60
 
 typedef struct {
-    str_t id, email, full_name, password_hash;
+    str_t id, email, full_name;
+    str_t stored; /* password_hash as it stands */
+    str_t slow;   /* to be stored in its place; null string: it is slow already */
     bool is_known;
 } account_t;
 
@@ -14,12 +17,13 @@ typedef struct {
  * accounts exist. */
 static const char REFUSED[] = "Invalid credentials or account not active";
 
-static const char ACCOUNT_SQL[] = "select id, email, full_name, lower(password_hash)"
+static const char ACCOUNT_SQL[] = "select id, email, full_name, password_hash"
                                   "  from public.break_glass_admins where email = $1 and is_active";
 
 static const char USE_SQL[] = "update public.break_glass_admins"
-                              "   set use_count = coalesce(use_count, 0) + 1, last_used_at = now()"
-                              " where id = $1::uuid and is_active returning use_count";
+                              "   set use_count = coalesce(use_count, 0) + 1, last_used_at = now(),"
+                              "       password_hash = coalesce($2, password_hash)"
+                              " where id = $1::uuid and is_active and password_hash = $3 returning use_count";
 
 static const char PROFILE_SQL[] = "select id from public.profiles where lower(email) = lower($1)"
                                   " order by created_at limit 1";
@@ -40,13 +44,13 @@ static err_t *read_account(api_task_t *task, str_t email, account_t *out)
     if (err == NULL)
         err = db_session_query(session, FN_SQL(ACCOUNT_SQL), DB_PARAMS(email), &rows);
     db_session_rollback(session);
-    *out = (account_t){.password_hash = STR_NULL};
+    *out = (account_t){0};
     if (err != NULL || rows.row_count == 0)
         return err;
     *out = (account_t){.id = db_value(&rows, 0, 0),
                        .email = db_value(&rows, 0, 1),
                        .full_name = db_value(&rows, 0, 2),
-                       .password_hash = db_value(&rows, 0, 3),
+                       .stored = db_value(&rows, 0, 3),
                        .is_known = true};
     return NULL;
 }
@@ -93,7 +97,8 @@ static err_t *enter_books(api_task_t *task, auth_scope_t *scope, const account_t
     db_rows_t rows = {0};
     err_t *err = sign_in_as_service(scope);
     if (err == NULL)
-        err = auth_query(scope, FN_SQL(USE_SQL), DB_PARAMS(account->id), &rows);
+        err =
+            auth_query(scope, FN_SQL(USE_SQL), DB_PARAMS(account->id, account->slow, account->stored), &rows);
     if (err == NULL && rows.row_count == 0)
         err = err_make(task->pool, 401, ERR_FAMILY_AUTH, "", "%s", REFUSED);
     if (err == NULL)
@@ -149,6 +154,33 @@ static void fail(api_task_t *task, const err_t *err)
     fn_fail_success(task, is_ours ? err->status : 500, is_ours ? err->message : STR("Internal server error"));
 }
 
+static str_t lower(pool_t *pool, str_t text)
+{
+    str_t copy = pool_str(pool, text);
+    for (size_t i = 0; i < copy.len; i++) {
+        if (copy.base[i] >= 'A' && copy.base[i] <= 'Z')
+            ((char *)copy.base)[i] = (char)(copy.base[i] - 'A' + 'a');
+    }
+    return copy;
+}
+
+/* The interface stores the unsalted SHA-256 that it makes in the browser. The first good sign-in replaces it
+ * by bcrypt over that digest, of which also passwords beyond 72 bytes have one. Every try costs one bcrypt,
+ * so that its time tells nothing about which accounts exist. */
+static bool is_password(api_task_t *task, account_t *account, str_t password)
+{
+    str_t digest = crypt_sha256_hex(task->pool, password);
+    if (account->is_known && password_is_bcrypt(account->stored))
+        return password_verify(task->pool, digest, account->stored, NULL);
+    bool is_right = account->is_known && account->stored.len == digest.len &&
+                    crypt_equal(digest, lower(task->pool, account->stored));
+    if (is_right)
+        account->slow = password_hash(task->pool, digest);
+    else
+        password_waste_time(task->pool, digest);
+    return is_right;
+}
+
 static void authenticate(api_task_t *task, const lockout_t *lock, str_t password)
 {
     account_t account;
@@ -161,8 +193,7 @@ static void authenticate(api_task_t *task, const lockout_t *lock, str_t password
         fail(task, err);
         return;
     }
-    bool is_right = crypt_equal(crypt_sha256_hex(task->pool, password), account.password_hash);
-    if (!account.is_known || !is_right) {
+    if (!is_password(task, &account, password)) {
         refuse(task, lock->identifier, account.is_known ? "wrong password" : "no active account");
         fn_fail_success(task, 401, str_from_c(REFUSED));
         return;

@@ -36,6 +36,24 @@ export async function an_emergency_account_signs_in_as_administrator({ gateway }
   equal([again.status, again.json.user.id], [200, user.id], 'second sign-in');
 }
 
+export async function an_emergency_accounts_fast_hash_is_replaced_by_a_slow_one({ gateway }) {
+  noLocks();
+  const stored = () => sql("select password_hash from public.break_glass_admins where email = 'hash@people.test'")[0].password_hash;
+  glass('hash@people.test', { password_hash: sha256(CANARIES.glass).toUpperCase() });
+  equal((await breakIn(gateway, 'hash@people.test', 'wrong')).status, 401, 'wrong password');
+  equal(stored(), sha256(CANARIES.glass).toUpperCase(), 'a wrong password changes nothing');
+  equal((await breakIn(gateway, 'hash@people.test')).status, 200, 'first sign-in');
+  const slow = stored();
+  equal([slow.startsWith('$2a$10$'), slow.length], [true, 60], `hash: ${slow.slice(0, 7)}`);
+  equal((await breakIn(gateway, 'hash@people.test')).status, 200, 'second sign-in');
+  equal([(await breakIn(gateway, 'hash@people.test', 'wrong')).status, stored()], [401, slow], 'the slow hash stays, and counts');
+  const long = `${'ä'.repeat(50)}1`; // alike in the bytes that bcrypt sees of it
+  run(`update public.break_glass_admins set password_hash = '${sha256(long)}' where email = 'hash@people.test'`);
+  for (const [password, status] of [[long, 200], [`${'ä'.repeat(50)}2`, 401], [long, 200]])
+    equal((await breakIn(gateway, 'hash@people.test', password)).status, status, 'a long password, whole');
+  noLocks();
+}
+
 export async function an_emergency_account_with_a_profile_gets_the_role_too({ gateway, people }) {
   noLocks();
   glass('viewer@people.test');
