@@ -199,7 +199,36 @@ static str_t message_card(pool_t *pool, const notify_settings_t *settings, const
     return buf_str(&out);
 }
 
-/* The address is a secret: whoever knows it may post. It stands in no error and no log. */
+/* What the service said, in printable ASCII. Whoever knows the address may post there: an answer that names
+ * its path is not shown. */
+static str_t quote_answer(pool_t *pool, const notify_settings_t *settings, str_t body)
+{
+    str_t text = pool_str(pool, str_slice(body, 0, TEAMS_ANSWER_SHOWN));
+    str_t rest = str_slice(settings->webhook_url, strlen("https://"), settings->webhook_url.len);
+    size_t slash = str_find_char(rest, '/', 0);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.base[i] < ' ' || text.base[i] > '~')
+            ((char *)text.base)[i] = ' ';
+    }
+    while (slash != SIZE_MAX && slash < rest.len) { /* each part of the path on its own */
+        size_t next = str_find_char(rest, '/', slash + 1);
+        str_t part = str_slice(rest, slash + 1, next);
+        if (part.len > 7 && str_find(body, part, 0) != SIZE_MAX)
+            return STR("(not shown)");
+        slash = next;
+    }
+    return text;
+}
+
+/* Connectors of Teams answer 200 even if Teams itself refused, and say so in the body. */
+static bool is_taken(const fetch_response_t *response)
+{
+    return response->status >= 200 && response->status <= 299 &&
+           str_find(response->body, STR("delivery failed"), 0) == SIZE_MAX &&
+           str_find(response->body, STR("returned HTTP error"), 0) == SIZE_MAX;
+}
+
+/* The address is a secret, too. It stands in no error and no log. */
 static const err_t *send_teams(gateway_t *gateway, pool_t *pool, const notify_settings_t *settings,
                                const notice_t *notice)
 {
@@ -223,10 +252,10 @@ static const err_t *send_teams(gateway_t *gateway, pool_t *pool, const notify_se
     if (err != NULL)
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "connect",
                         "The Teams webhook cannot be reached (%.*s)", STR_ARG(err->code));
-    if (response.status < 200 || response.status > 299)
-        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "refused", "Teams webhook failed: %d %.*s",
-                        response.status, STR_ARG(str_slice(response.body, 0, TEAMS_ANSWER_SHOWN)));
-    return NULL;
+    if (is_taken(&response))
+        return NULL;
+    return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "refused", "Teams webhook failed: %d %.*s",
+                    response.status, STR_ARG(quote_answer(pool, settings, response.body)));
 }
 
 /* --- log rows */

@@ -1,11 +1,13 @@
 """Outgoing work against real servers and hostile ones."""
 import concurrent.futures
 import functools
+import http.server
 import itertools
 import json
 import os
 import socket
 import sys
+import threading
 import time
 
 import hostile
@@ -210,6 +212,110 @@ def mail(world, count):
         one.controller.stop()
 
 
+# -- the webhook, and where anything may lead
+
+
+class Webhook(http.server.BaseHTTPRequestHandler):
+    posts = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.posts.append((self.path, self.headers, json.loads(body)))
+        status, answer, headers = {"good": (200, b"1", {}), "flow": (202, b"", {}), "away": (302, b"", {"Location": "/good/away"}),
+                                   "limited": (200, b"Webhook message delivery failed with error: Microsoft Teams endpoint "
+                                                    b"returned HTTP error 429", {}),
+                                   "echo": (500, b"no \xff\x00\n hook " + self.path.encode(), {}),
+                                   "plain": (500, b"no \xff\x00\n hook", {})}[self.path.split("/")[1]]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def webhook(world, count):
+    server = http.server.ThreadingHTTPServer(("10.77.0.10", 0), Webhook)
+    server.socket = world.certs.context("mixed.test").wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_address[1]
+
+    def post(url):
+        sql("delete from notification_settings")
+        insert("notification_settings", teams_webhook_url=url)
+        before = len(Webhook.posts)
+        status, answer = world.fn("send-notification", {"type": "teams", "test": True, "testMessage": "a\r\nHost: b"})
+        row = sql("select status, error_message from notification_logs where notification_type = 'teams' order by created_at desc "
+                  "limit 1")
+        strict = world.fn("send-teams-notification", {})[0]
+        return answer["results"]["teams"], row[0] if row else None, len(Webhook.posts) - before, strict
+
+    base = "https://mixed.test:%d" % port
+    with socket.create_server(("127.0.0.1", port)) as inward:
+        for path in ("good", "flow"):
+            outcome, row, posts, strict = post("%s/%s/%s" % (base, path, CANARY))
+            count.check(outcome.get("success") and row["status"] == "success" and posts == 2 and strict == 200,
+                        "webhook: taken: " + path, json.dumps([outcome, row, posts, strict]))
+        count.check(not was_met(inward), "webhook: of a name with several addresses the allowed one is taken")
+    count.check(all(headers.get_all("Host") == ["mixed.test:%d" % port] and card["@type"] == "MessageCard"
+                    for _, headers, card in Webhook.posts), "webhook: what is posted stays in the body")
+    for path, told in (("limited", "HTTP error 429"), ("away", "302"), ("echo", "500 (not shown)"), ("plain", "500 no     hook")):
+        outcome, row, posts, strict = post("%s/%s/%s" % (base, path, CANARY))
+        count.check(told in outcome.get("error", "") and row == {"status": "failed", "error_message": outcome["error"]}
+                    and posts == 2 and strict == 502, "webhook: refused: " + path, json.dumps([outcome, row, posts, strict]))
+    for url in ("http://mixed.test:%d/good/%s" % (port, CANARY), base + "/good/\r\nX-Injected: " + CANARY, "https:/good",
+                "https://mixed.test@127.0.0.1:%d/good/%s" % (port, CANARY), "https://inward.test:%d/good/%s" % (port, CANARY),
+                "file:///etc/passwd", "https://" + CANARY, "https://[::ffff:127.0.0.1]:%d/%s" % (port, CANARY)):
+        outcome, row, posts, strict = post(url)
+        count.check(outcome.get("error") and row["status"] == "failed" and posts == 0 and strict == 502,
+                    "webhook: no target: " + url.replace(CANARY, "..."), json.dumps([outcome, row, posts, strict]))
+    server.shutdown()
+
+
+def was_met(listener):
+    listener.settimeout(0.05)
+    try:
+        listener.accept()
+        return True
+    except OSError:
+        return False
+
+
+INWARD = ("127.0.0.1", "localhost", "inward.test", "0.0.0.0", "127.1", "2130706433", "[::1]", "::1", "[::]", "[::ffff:127.0.0.1]",
+          "::ffff:7f00:1", "[64:ff9b::7f00:1]", "[2002:7f00:1::]")
+
+
+def addresses(world, count):
+    """No spelling of this host is a target of any protocol: nobody connects, and the answer is a failure."""
+    listeners = [socket.create_server((host, port), family=family) for port in (4711, 2049, 445, 80, 443)
+                 for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6))]
+    world.hasty = world.url
+    set_mail("nowhere.test", 587, CANARY)
+    sql("delete from idm_settings")
+    insert("idm_settings", auth_mode="idm_primary", server_host="x", base_dn="dc=own,dc=test", ad_dc_host="x", ad_domain_fqdn=REALM,
+           connection_timeout_seconds=2, use_ldaps=False, require_ldaps=False, max_failed_attempts=1000)
+    insert("vcenters", name="inward", host="x", port=1, username="u", password_encrypted=CANARY, verify_ssl=False)
+    tries = {"mail": try_mail, "directory": try_plain_directory, "domain controller": try_directory, "vCenter": try_vcenter,
+             "vCenter sync": try_sync, "OpenManage": try_openmanage, "device": try_device}
+    for host in INWARD:
+        for name, attempt in tries.items():
+            _, seen = attempt(world, host, 4711)
+            text = json.dumps(seen)
+            count.check(not any(was_met(one) for one in listeners) and ("not allowed" in text or "valid" in text or "must be" in text
+                                                                       or "cannot be reached" in text or "to connect" in text or "esolve" in text),
+                        "%s: %s is no target" % (name, host), text[:400])
+        for kind in ("nfs", "cifs", "http", "https"):
+            status, answer = world.fn("test-virtual-media-share", {"share_type": kind, "host": host, "export_path": "a"}, "operator")
+            count.check(not any(was_met(one) for one in listeners) and not answer.get("success"),
+                        "%s share: %s is no target" % (kind, host), json.dumps(answer)[:400])
+    sql("delete from vcenters")
+    for one in listeners:
+        one.close()
+
+
 # -- servers that do everything but serve
 
 
@@ -367,7 +473,7 @@ def hostility(world, count):
     name_server.close()
 
 
-SCENES = {"hostility": hostility, "mail": mail, "shares": shares, "active_directory": active_directory}
+SCENES = {"webhook": webhook, "addresses": addresses, "hostility": hostility, "mail": mail, "shares": shares, "active_directory": active_directory}
 
 
 def main():
