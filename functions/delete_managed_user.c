@@ -38,7 +38,9 @@ static str_t flag(bool value)
 static err_t *read_row(db_session_t *session, removal_t *removal, bool *is_found)
 {
     db_rows_t rows = {0};
-    err_t *err = db_session_query(session, FN_SQL(READ_SQL), DB_PARAMS(removal->id), &rows);
+    err_t *err = delete_user_in_turn(session);
+    if (err == NULL)
+        err = db_session_query(session, FN_SQL(READ_SQL), DB_PARAMS(removal->id), &rows);
     *is_found = err == NULL && rows.row_count == 1;
     if (!*is_found)
         return err;

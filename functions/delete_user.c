@@ -33,10 +33,19 @@ typedef struct {
     bool is_last_admin;
 } target_t;
 
+err_t *delete_user_in_turn(db_session_t *session)
+{
+    return db_session_query(session,
+                            STR("select pg_advisory_xact_lock(hashtextextended('basalt administrators', 0))"),
+                            NULL, 0, NULL);
+}
+
 static err_t *read_target(db_session_t *session, target_t *target)
 {
     db_rows_t rows = {0};
-    err_t *err = db_session_query(session, FN_SQL(USER_SQL), DB_PARAMS(target->id), &rows);
+    err_t *err = delete_user_in_turn(session);
+    if (err == NULL)
+        err = db_session_query(session, FN_SQL(USER_SQL), DB_PARAMS(target->id), &rows);
     if (err != NULL)
         return err;
     target->email = db_value(&rows, 0, 0);

@@ -1,6 +1,7 @@
 // Every success and every error of tests/data/functions.json, provoked: status, keys, texts, and what the tables hold
 // afterwards. An entry without a scene fails, as does a scene without an entry. `main.mjs [FUNCTION...]`.
 import { readFileSync } from 'node:fs';
+import { search } from './canaries.mjs';
 import { differences } from './differences.mjs';
 import { faultsOf } from './expect.mjs';
 import { Database } from './database.mjs';
@@ -8,6 +9,7 @@ import { World } from './world.mjs';
 import * as jobs from './jobs.mjs';
 import * as peers from './peers.mjs';
 import * as people from './people.mjs';
+import * as races from './races.mjs';
 import * as registry from './registry.mjs';
 import * as secrets from './secrets.mjs';
 
@@ -121,8 +123,9 @@ for (const fact of FACTS)
   if (wanted.length === 0 || wanted.includes(fact.name)) await playFunction(world, fact, totals);
 tell('all functions', totals);
 for (const [name, { reason }] of Object.entries(differences)) console.log(`different on purpose: ${name}: ${reason}`);
-for (const [name, scene] of Object.entries(registry.scenes))
-  if (wanted.length === 0 || wanted.includes('registry')) await playOwn(world, name, scene);
+for (const [group, { scenes }] of Object.entries({ races, registry }))
+  for (const [name, scene] of Object.entries(scenes)) if (wanted.length === 0 || wanted.includes(group)) await playOwn(world, name, scene);
+count(await search(world), 'no secret in logs, rows or answers');
 const exits = await world.stop();
 count(exits.filter((code) => code !== 0).map((code) => `exit ${code}`), 'gateways end well');
 count(world.gateways.filter((one) => /AddressSanitizer|runtime error|LeakSanitizer/.test(one.log)).map((one) => one.log.slice(-4000)), 'no sanitizer reports');

@@ -29,12 +29,14 @@ export function signature(body, { skew = 0, dialect = 'js', secret = CANARIES.sh
 }
 
 const base64url = (text) => Buffer.from(text).toString('base64url');
+export const tickets = [];
 export function ticket(claims) {
   const now = Math.floor(Date.now() / 1000);
   const body = { aud: 'basalt/idm-provision', jti: randomUUID(), iat: now, exp: now + 60, realm: 'EXAMPLE.TEST', groups: [], ...claims };
   const text = `${base64url('{"alg":"HS256","typ":"basalt-ticket+jwt"}')}.${base64url(JSON.stringify(body))}`;
   const key = createHmac('sha256', CANARIES.shared).update('basalt ticket idm-provision v1').digest();
-  return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
+  tickets.push(`${text}.${createHmac('sha256', key).update(text).digest('base64url')}`);
+  return tickets.at(-1);
 }
 
 async function startVCenter() {
@@ -74,6 +76,7 @@ export class World {
     };
     const keys = { BASALT_EXECUTOR_SHARED_SECRET: CANARIES.shared, SUPABASE_SERVICE_ROLE_KEY: SERVICE, SUPABASE_ANON_KEY: ANON };
     world.answers = [];
+    world.tickets = tickets;
     world.db = await Database.open();
     const hasty = { BASALT_FUNCTION_TIMEOUT_MAX: '500ms', BASALT_WORKERS: `${WORKERS}` };
     [world.gateway, world.second, world.bare, world.hasty, world.directory, world.vcenter, world.device, world.mails, world.hook, world.silence] =
@@ -105,7 +108,7 @@ export class World {
     try {
       json = JSON.parse(answered);
     } catch { json = undefined; }
-    this.answers.push({ name, text: `${answered} ${JSON.stringify([...answer.headers])}`, shows });
+    this.answers.push({ name, json, text: `${answered} ${JSON.stringify([...answer.headers])}`, shows });
     return { status: answer.status, headers: answer.headers, text: answered, json };
   }
 
