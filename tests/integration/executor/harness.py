@@ -42,11 +42,11 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def token(role, subject=None):
+def token(role, subject=None, **claims):
     def part(value):
         return base64.urlsafe_b64encode(value).rstrip(b"=")
     head = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(
-        json.dumps(dict({"role": role, "exp": int(time.time()) + 36000}, **({"sub": subject} if subject else {}))).encode())
+        json.dumps(dict({"role": role, "exp": int(time.time()) + 36000}, **({"sub": subject} if subject else {}), **claims)).encode())
     return (head + b"." + part(hmac.new(SECRET.encode(), head, hashlib.sha256).digest())).decode()
 
 
