@@ -47,23 +47,37 @@ typedef struct {
     const json_t *server_ids, *credential_set_ids;
 } job_request_t;
 
-static const char INSERT_JOB_SQL[] =
-    "insert into public.jobs as j (job_type, status, target_scope, details, created_by, schedule_at,"
-    "                              credential_set_ids)"
-    " values ($1::public.job_type, 'pending', $2::jsonb, $3::jsonb, $4::uuid, $5::timestamptz, $6::uuid[])"
-    " returning j.id, row_to_json(j)";
-
-/* Unknown servers get no task: the job itself reports them. */
-static const char INSERT_TASKS_SQL[] = "insert into public.job_tasks (job_id, server_id, status)"
-                                       " select $1::uuid, s.id, 'pending'"
-                                       "   from unnest($2::uuid[]) with ordinality as wanted (id, position)"
-                                       "   join public.servers s on s.id = wanted.id"
-                                       "  order by wanted.position";
-
-static const char AUDIT_SQL[] = "insert into public.audit_logs (user_id, action, details, ip_address)"
-                                " values ($1::uuid, 'job_created',"
-                                "         jsonb_build_object('job_id', $2::uuid, 'job_type', $3::text,"
-                                "                            'target_scope', $4::jsonb), $5)";
+/* All or nothing in one statement: the job, for a full update its component jobs, else a task for each server
+ * that is known (the job itself reports the others), and the audit row. */
+static const char CREATE_SQL[] =
+    "with made as ("
+    "    insert into public.jobs as j (job_type, status, target_scope, details, created_by, schedule_at,"
+    "                                  credential_set_ids)"
+    "    values ($1::public.job_type, 'pending', $2::jsonb, $3::jsonb, $4::uuid, $5::timestamptz, $6::uuid[])"
+    "    returning j.id, row_to_json(j) as row"
+    "), components as ("
+    "    insert into public.jobs (job_type, status, target_scope, details, created_by, parent_job_id,"
+    "                             component_order)"
+    "    select 'firmware_update', 'pending', $2::jsonb,"
+    "           jsonb_build_object('component', c.name, 'version', 'latest', 'apply_time', 'OnReset'),"
+    "           $4::uuid, made.id, c.position"
+    "      from made, unnest('{iDRAC,BIOS,CPLD,RAID,NIC,Backplane}'::text[]) with ordinality as c (name, "
+    "position)"
+    "     where $1 = 'full_server_update'"
+    "), tasks as ("
+    "    insert into public.job_tasks (job_id, server_id, status)"
+    "    select made.id, s.id, 'pending'"
+    "      from made, unnest($7::uuid[]) with ordinality as wanted (id, position)"
+    "      join public.servers s on s.id = wanted.id"
+    "     where $1 not in ('full_server_update', 'discovery_scan')"
+    "     order by wanted.position"
+    "), audited as ("
+    "    insert into public.audit_logs (user_id, action, details, ip_address)"
+    "    select $4::uuid, 'job_created',"
+    "           jsonb_build_object('job_id', made.id, 'job_type', $1::text, 'target_scope', $2::jsonb), $8"
+    "      from made"
+    ")"
+    " select row from made";
 
 /* The UI calls the credential test by an older name. */
 static str_t canonical_type(str_t type)
@@ -137,72 +151,37 @@ static bool validate(api_task_t *task, const json_t *body, job_request_t *job)
     return true;
 }
 
-/* PostgreSQL reads every date that browsers send; a bad one is told from other errors by a savepoint. */
-static bool check_schedule(api_task_t *task, db_session_t *session, const job_request_t *job)
+/* PostgreSQL reads every date that browsers send. */
+static bool is_bad_date(const err_t *err)
 {
-    if (job->schedule_at.len == 0)
-        return true;
-    err_t *err = db_session_savepoint(session);
-    if (err == NULL)
-        err = db_session_query(session, STR("select $1::timestamptz"), DB_PARAMS(job->schedule_at), NULL);
-    if (err == NULL)
-        return true;
-    fn_fail(task, 400, STR("Invalid schedule_at date format"));
-    return false;
+    return str_eq(err->code, STR("22007")) || str_eq(err->code, STR("22008")) ||
+           str_eq(err->code, STR("22009"));
 }
 
-static err_t *insert_all(api_task_t *task, db_session_t *session, const job_request_t *job, str_t *job_json)
+static void create(api_task_t *task, const job_request_t *job)
 {
     db_rows_t rows = {0};
-    str_t user = task->identity.sub;
+    pool_t *pool = task->pool;
     str_t schedule_at = job->schedule_at.len > 0 ? job->schedule_at : STR_NULL;
-    str_t credential_sets = fn_pg_array(task->pool, job->credential_set_ids);
-    err_t *err = db_session_query(
-        session, FN_SQL(INSERT_JOB_SQL),
-        DB_PARAMS(job->type, job->scope, job->details, user, schedule_at, credential_sets), &rows);
-    if (err != NULL)
-        return err;
-    str_t id = db_value(&rows, 0, 0);
-    *job_json = db_value(&rows, 0, 1);
-    bool is_full_update = str_eq(job->type, STR("full_server_update"));
-    if (is_full_update)
-        err = job_components_insert(session, id);
-    else if (!str_eq(job->type, STR("discovery_scan")) && json_is_array(job->server_ids))
-        err = db_session_query(session, FN_SQL(INSERT_TASKS_SQL),
-                               DB_PARAMS(id, fn_pg_array(task->pool, job->server_ids)), NULL);
-    if (err != NULL)
-        return err;
-    return db_session_query(session, FN_SQL(AUDIT_SQL),
-                            DB_PARAMS(user, id, job->type, job->scope, task->client_addr), NULL);
-}
-
-static void create(api_task_t *task, db_session_t *session, const job_request_t *job)
-{
-    str_t job_json = STR_NULL;
-    if (!check_schedule(task, session, job)) {
-        db_session_rollback(session);
-        return;
-    }
-    err_t *err = insert_all(task, session, job, &job_json);
-    err = fn_end(session, err);
-    if (err != NULL)
+    err_t *err = fn_write_service(task, FN_SQL(CREATE_SQL),
+                                  DB_PARAMS(job->type, job->scope, job->details, task->identity.sub,
+                                            schedule_at, fn_pg_array(pool, job->credential_set_ids),
+                                            fn_pg_array(pool, job->server_ids), task->client_addr),
+                                  &rows);
+    if (err != NULL && is_bad_date(err))
+        fn_fail(task, 400, STR("Invalid schedule_at date format"));
+    else if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
     else
         fn_reply(task, 201,
-                 pool_concat(task->pool, 3, STR("{\"success\":true,\"job\":"), job_json, STR("}")));
+                 pool_concat(pool, 3, STR("{\"success\":true,\"job\":"), db_value(&rows, 0, 0), STR("}")));
 }
 
 void fn_create_job(api_task_t *task)
 {
     json_t *body = NULL;
-    db_session_t *session = NULL;
     job_request_t job = {0};
-    if (!fn_body(task, &body, fn_fail_success) || !validate(task, body, &job) ||
-        !check_ids(task, job.credential_set_ids, "credential set"))
-        return;
-    err_t *err = fn_begin_service(task, &session);
-    if (err != NULL)
-        fn_fail_success(task, 500, fn_error_text(task, err));
-    else
-        create(task, session, &job);
+    if (fn_body(task, &body, fn_fail_success) && validate(task, body, &job) &&
+        check_ids(task, job.credential_set_ids, "credential set"))
+        create(task, &job);
 }

@@ -14,15 +14,11 @@ static const char SECRET_SQL[] =
 
 str_t fn_shared_secret(api_task_t *task)
 {
-    db_session_t *session = NULL;
     db_rows_t rows = {0};
     str_t secret = STR_NULL;
-    err_t *err = fn_begin_service(task, &session);
-    if (err == NULL)
-        err = db_session_query(session, FN_SQL(SECRET_SQL), NULL, 0, &rows);
+    err_t *err = fn_read_service(task, FN_SQL(SECRET_SQL), NULL, 0, &rows);
     if (err == NULL && rows.row_count == 1)
         secret = db_value(&rows, 0, 0);
-    db_session_rollback(session);
     return secret.len > 0 ? secret : config_str(task->gateway->config, "BASALT_EXECUTOR_SHARED_SECRET");
 }
 

@@ -41,21 +41,40 @@ bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, in
     return false;
 }
 
+static db_session_who_t service_who(int64_t deadline_us)
+{
+    return (db_session_who_t){.role = STR("service_role"),
+                              .claims_json = STR("{\"role\":\"service_role\"}"),
+                              .deadline_us = deadline_us};
+}
+
+db_session_who_t fn_service_who(const api_task_t *task)
+{
+    return service_who(task->deadline_us);
+}
+
 err_t *fn_begin_service(api_task_t *task, db_session_t **session)
 {
-    return db_session_begin(task->gateway->request_sessions, task->pool,
-                            &(db_session_who_t){.role = STR("service_role"),
-                                                .claims_json = STR("{\"role\":\"service_role\"}"),
-                                                .deadline_us = task->deadline_us},
-                            session);
+    db_session_who_t who = service_who(task->deadline_us);
+    return db_session_begin(task->gateway->request_sessions, task->pool, &who, session);
+}
+
+err_t *fn_read_service(api_task_t *task, str_t sql, const str_t *params, size_t count, db_rows_t *rows)
+{
+    db_session_who_t who = service_who(task->deadline_us);
+    return db_session_read(task->gateway->request_sessions, task->pool, &who, sql, params, count, rows);
+}
+
+err_t *fn_write_service(api_task_t *task, str_t sql, const str_t *params, size_t count, db_rows_t *rows)
+{
+    db_session_who_t who = service_who(task->deadline_us);
+    return db_session_write(task->gateway->request_sessions, task->pool, &who, sql, params, count, rows);
 }
 
 err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **session)
 {
-    return db_session_begin(
-        gateway->request_sessions, pool,
-        &(db_session_who_t){.role = STR("service_role"), .claims_json = STR("{\"role\":\"service_role\"}")},
-        session);
+    db_session_who_t who = service_who(0);
+    return db_session_begin(gateway->request_sessions, pool, &who, session);
 }
 
 err_t *fn_begin_caller(api_task_t *task, db_session_t **session)
@@ -78,67 +97,33 @@ err_t *fn_end(db_session_t *session, err_t *err)
 void fn_reply_query(api_task_t *task, str_t sql, const str_t *params, size_t param_count,
                     void (*fail)(api_task_t *task, int status, str_t message))
 {
-    db_session_t *session = NULL;
     db_rows_t rows = {0};
-    err_t *err = fn_begin_service(task, &session);
-    if (err == NULL)
-        err = db_session_query(session, sql, params, param_count, &rows);
-    err = fn_end(session, err);
+    err_t *err = fn_write_service(task, sql, params, param_count, &rows);
     if (err != NULL)
         fail(task, 500, fn_error_text(task, err));
     else
         fn_reply(task, 200, db_value(&rows, 0, 0));
 }
 
-/* The user must still exist, not be banned, and the session of the token must not have ended. */
-static const char ALIVE_SQL[] =
-    "select exists (select 1 from auth.users u"
-    "                where u.id = $1::uuid and u.deleted_at is null"
-    "                  and (u.banned_until is null or u.banned_until <= now()))"
-    "   and ($2::uuid is null or exists (select 1 from auth.sessions s"
-    "                                     where s.id = $2::uuid and s.user_id = $1::uuid))";
-
-static const char ROLE_SQL[] = "select exists (select 1 from public.user_roles r"
-                               "                where r.user_id = $1::uuid"
-                               "                  and r.role::text = any (string_to_array($2, ' ')))";
-
-static err_t *query_bool(db_session_t *session, str_t sql, const str_t *params, size_t count, bool *out)
-{
-    db_rows_t rows = {0};
-    err_t *err = db_session_query(session, sql, params, count, &rows);
-    *out = err == NULL && rows.row_count == 1 && str_eq(db_value(&rows, 0, 0), STR("t"));
-    return err;
-}
-
-/* auth.* belongs to the internal login, the product's tables to the service role: one transaction sees both.
- */
-static err_t *check_caller(db_session_t *session, const identity_t *who, const char *roles, fn_caller_t *out)
-{
-    bool is_alive = false, has_role = roles == NULL;
-    str_t session_id = str_is_uuid(who->session_id) ? who->session_id : STR_NULL;
-    err_t *err = query_bool(session, FN_SQL(ALIVE_SQL), DB_PARAMS(who->sub, session_id), &is_alive);
-    if (err == NULL && is_alive && !has_role) {
-        err =
-            db_session_query(session, STR("select set_config('role', 'service_role', true)"), NULL, 0, NULL);
-        if (err == NULL)
-            err = query_bool(session, FN_SQL(ROLE_SQL), DB_PARAMS(who->sub, str_from_c(roles)), &has_role);
-    }
-    *out = !is_alive ? FN_CALLER_GONE : has_role ? FN_CALLER_FINE : FN_CALLER_LACKS_ROLE;
-    return err;
-}
-
 err_t *fn_caller_check(api_task_t *task, const char *roles, fn_caller_t *out)
 {
-    db_session_t *session = NULL;
+    db_rows_t rows = {0};
+    const identity_t *who = &task->identity;
     *out = FN_CALLER_GONE;
-    if (!str_is_uuid(task->identity.sub) || task->gateway->internal_sessions == NULL)
+    if (!str_is_uuid(who->sub) || task->gateway->internal_sessions == NULL)
         return NULL;
-    err_t *err = db_session_begin(task->gateway->internal_sessions, task->pool,
-                                  &(db_session_who_t){.deadline_us = task->deadline_us}, &session);
-    if (err == NULL)
-        err = check_caller(session, &task->identity, roles, out);
-    db_session_rollback(session);
-    return err;
+    str_t session_id = str_is_uuid(who->session_id) ? who->session_id : STR_NULL;
+    err_t *err = db_session_read(
+        task->gateway->internal_sessions, task->pool, &(db_session_who_t){.deadline_us = task->deadline_us},
+        STR("select basalt.caller_state($1::uuid, $2::uuid, string_to_array($3, ' '))"),
+        DB_PARAMS(who->sub, session_id, roles != NULL ? str_from_c(roles) : STR_NULL), &rows);
+    if (err != NULL)
+        return err;
+    str_t state = db_value(&rows, 0, 0);
+    *out = str_eq(state, STR("fine"))           ? FN_CALLER_FINE
+           : str_eq(state, STR("without_role")) ? FN_CALLER_LACKS_ROLE
+                                                : FN_CALLER_GONE;
+    return NULL;
 }
 
 bool fn_caller_has_role(api_task_t *task, const char *roles)

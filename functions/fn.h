@@ -20,10 +20,18 @@ bool fn_body(api_task_t *task, json_t **body, void (*reply)(api_task_t *task, in
 
 /* Begins a transaction as the service role (bypasses row security), or as the caller with the caller's
  * claims. */
+db_session_who_t fn_service_who(const api_task_t *task);
 err_t *fn_begin_service(api_task_t *task, db_session_t **session) MUST_CHECK;
 err_t *fn_begin_caller(api_task_t *task, db_session_t **session) MUST_CHECK;
 /* As the service role, for work that no request asked for. */
 err_t *fn_begin_service_for(gateway_t *gateway, pool_t *pool, db_session_t **session) MUST_CHECK;
+
+/* One statement as the service role in a transaction of its own, in one round trip (db_session_read, _write).
+ */
+err_t *fn_read_service(api_task_t *task, str_t sql, const str_t *params, size_t count,
+                       db_rows_t *rows) MUST_CHECK;
+err_t *fn_write_service(api_task_t *task, str_t sql, const str_t *params, size_t count,
+                        db_rows_t *rows) MUST_CHECK;
 
 /* Ends a transaction as `err` says: commits when it is NULL, else rolls back. Returns what went wrong, if
  * anything. */

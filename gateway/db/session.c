@@ -1,17 +1,13 @@
-/* Sequential transactions on a worker's connection. Pipeline mode is used for the first round trip only
- * (wash, BEGIN and all settings at once); everything else is plain blocking libpq. */
-#include "db/session_set.h"
+/* Sequential transactions on a worker's connection: plain blocking libpq, but for what goes in one flight
+ * (db/session_flight.h). */
+#include "db/session_flight.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "db/connect.h"
-#include "db/ident.h"
 #include "db/pg_error.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-enum { STATEMENT_TIMEOUT_MS = 30000, ANSWER_GRACE_MS = 5000, DEADLINE_GRACE_MS = 1000 };
 
 struct db_session {
     db_sessions_t *set;
@@ -33,19 +29,7 @@ static err_t *late(pool_t *pool)
     return err_make(pool, 504, ERR_FAMILY_OVERLOAD, "", "There was not enough time to finish");
 }
 
-/* What the server is given: it ends a statement just after the deadline, so that whoever asks afterwards sees
- * that it has passed. */
-static int timeout_of(const db_session_who_t *who)
-{
-    if (who->deadline_us == 0)
-        return who->timeout_ms > 0 ? who->timeout_ms : STATEMENT_TIMEOUT_MS;
-    int64_t left_ms = (who->deadline_us - clock_mono_us()) / 1000 + 2;
-    return who->timeout_ms > 0 && who->timeout_ms < left_ms ? who->timeout_ms
-           : left_ms > 1                                    ? (int)left_ms
-                                                            : 1;
-}
-
-/* --- the first round trip --- */
+/* --- beginning --- */
 
 static str_t copy(pool_t *pool, str_t s)
 {
@@ -64,89 +48,40 @@ static db_session_who_t copy_who(pool_t *pool, const db_session_who_t *who)
     return own;
 }
 
-static void cfg_add(buf_t *sql, const char **values, int *count, const char *name, const char *value)
+/* A statement that goes along with the beginning, when the connection knows it. */
+typedef struct {
+    str_t sql;
+    const char *const *values;
+    int count;
+    const char *ending; /* as in session_flight_t */
+    bool was_sent;
+    PGresult *result; /* NULL: it is still to be run */
+} first_t;
+
+static stmt_entry_t *known_stmt(const session_conn_t *conn, const db_session_who_t *who, str_t sql)
 {
-    values[(*count)++] = value;
-    buf_append_str(sql, *count == 1 ? STR("select pg_catalog.set_config(") : STR(",pg_catalog.set_config("));
-    ident_append_literal(sql, str_from_c(name));
-    buf_printf(sql, ",$%d,true)", *count);
+    stmt_key_t key = stmt_cache_key(str_hash(sql), sql, who->role, STR_NULL);
+    stmt_entry_t *entry = stmt_cache_find(conn->stmts, &key);
+    return entry != NULL && entry->state == STMT_STATE_READY ? entry : NULL;
 }
 
-/* All strings of `who` end with a zero: they were copied into a pool. */
-static bool send_cfg(PGconn *pg, pool_t *pool, const db_session_who_t *who)
+static err_t *begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *who, first_t *first)
 {
-    const char **values = POOL_ARRAY(pool, const char *, who->setting_count + 3);
-    int count = 0;
-    char timeout[16];
-    buf_t sql;
-    buf_init(&sql, pool, 512);
-    snprintf(timeout, sizeof(timeout), "%d", timeout_of(who));
-    cfg_add(&sql, values, &count, "statement_timeout", timeout);
-    cfg_add(&sql, values, &count, "role", str_is_null(who->role) ? "none" : who->role.base);
-    cfg_add(&sql, values, &count, "request.jwt.claims", who->claims_json.base);
-    for (size_t i = 0; i < who->setting_count; i++)
-        cfg_add(&sql, values, &count, who->settings[2 * i].base, who->settings[2 * i + 1].base);
-    buf_append_char(&sql, '\0');
-    return PQsendQueryParams(pg, sql.base, count, NULL, values, NULL, NULL, 0);
-}
-
-static bool send_plain(PGconn *pg, const char *sql)
-{
-    return PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0);
-}
-
-static bool send_begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *who)
-{
-    uint64_t caller = str_hash(who->role) * 31 + str_hash(who->claims_json);
-    bool must_wash = conn->is_dirty && caller != conn->last_caller;
-    conn->last_caller = caller;
-    conn->is_dirty = (conn->is_dirty && !must_wash) || !str_is_null(who->role);
-    bool ok = PQenterPipelineMode(conn->pg);
-    for (size_t i = 0; must_wash && ok && i < DB_WASH_COUNT; i++)
-        ok = send_plain(conn->pg, DB_WASH[i]);
-    ok = ok && (!must_wash || PQpipelineSync(conn->pg));
-    return ok && send_plain(conn->pg, "BEGIN") && send_cfg(conn->pg, pool, who) && PQpipelineSync(conn->pg);
-}
-
-/* Reads everything up to the last Sync. The first error counts; the rest of its segment comes back as
- * aborted. */
-static err_t *read_begin(session_conn_t *conn, pool_t *pool, bool is_anonymous)
-{
-    err_t *err = NULL;
-    size_t null_count = 0;
-    while (session_conn_await(conn)) {
-        PGresult *result = PQgetResult(conn->pg);
-        if (result == NULL) {
-            if (PQstatus(conn->pg) == CONNECTION_BAD || ++null_count > 64)
-                break;
-            continue;
-        }
-        ExecStatusType status = PQresultStatus(result);
-        if (status == PGRES_FATAL_ERROR && err == NULL)
-            err = pg_error_from_result(pool, result, is_anonymous);
-        PQclear(result);
-        PGTransactionStatusType now = PQtransactionStatus(conn->pg);
-        if (status == PGRES_PIPELINE_SYNC &&
-            (now == PQTRANS_INTRANS || now == PQTRANS_INERROR || err != NULL))
-            break;
+    PGresult *result;
+    session_flight_t flight = {.who = who, .is_anonymous = who->is_anonymous};
+    const stmt_entry_t *entry = first != NULL ? known_stmt(conn, who, first->sql) : NULL;
+    if (entry != NULL) {
+        flight.name = entry->name;
+        flight.values = first->values;
+        flight.count = first->count;
+        flight.ending = first->ending;
     }
-    if (conn->is_broken || PQstatus(conn->pg) == CONNECTION_BAD || !PQexitPipelineMode(conn->pg)) {
-        conn->is_broken = true;
-        if (err == NULL)
-            err = pg_error_lost_connection(pool, str_from_c(PQerrorMessage(conn->pg)));
+    err_t *err = session_flight(conn, pool, &flight, &result);
+    if (first != NULL) {
+        first->was_sent = entry != NULL;
+        first->result = result;
     }
     return err;
-}
-
-static err_t *begin(session_conn_t *conn, pool_t *pool, const db_session_who_t *who)
-{
-    conn->limit_ms = timeout_of(who) + ANSWER_GRACE_MS;
-    conn->deadline_us = who->deadline_us != 0 ? who->deadline_us + DEADLINE_GRACE_MS * 1000 : 0;
-    if (!send_begin(conn, pool, who)) {
-        conn->is_broken = true;
-        return pg_error_lost_connection(pool, str_from_c(PQerrorMessage(conn->pg)));
-    }
-    return read_begin(conn, pool, who->is_anonymous);
 }
 
 /* --- ending --- */
@@ -179,8 +114,17 @@ void db_session_rollback(db_session_t *session)
         release(session);
 }
 
-err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who,
-                        db_session_t **out)
+/* Whether what was sent may be sent once more on another connection: when it cannot have counted, or when the
+ * server took its leave before it began. */
+static bool may_repeat(const session_conn_t *conn, const first_t *first, const err_t *err)
+{
+    bool may_have_counted = first != NULL && first->was_sent && strcmp(first->ending, "COMMIT") == 0;
+    bool was_told = !conn->has_begun && str_starts_with(err->code, STR("57P"));
+    return conn->is_broken && !conn->is_fresh && (!may_have_counted || was_told);
+}
+
+static err_t *open_session(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who, first_t *first,
+                           db_session_t **out)
 {
     db_session_who_t own = copy_who(pool, who);
     err_t *err = NULL;
@@ -191,7 +135,11 @@ err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_
         err = is_late(&own) ? late(pool) : session_set_take(sessions, pool, own.deadline_us, &conn);
         if (err != NULL)
             return err;
-        err = begin(conn, pool, &own);
+        if (first != NULL && !session_conn_is_alive(conn)) {
+            session_set_give(sessions, conn);
+            continue;
+        }
+        err = begin(conn, pool, &own, first);
         if (err == NULL) {
             db_session_t *session = POOL_NEW(pool, db_session_t);
             *session = (db_session_t){.set = sessions, .conn = conn, .pool = pool, .who = own};
@@ -199,13 +147,19 @@ err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_
             *out = session;
             return NULL;
         }
-        bool is_stale_conn = conn->is_broken && !conn->is_fresh;
+        bool is_again = may_repeat(conn, first, err);
         end_transaction(conn);
         session_set_give(sessions, conn);
-        if (!is_stale_conn)
+        if (!is_again)
             return is_late(&own) ? late(pool) : err;
     }
-    return err;
+    return err != NULL ? err : pg_error_lost_connection(pool, STR_NULL);
+}
+
+err_t *db_session_begin(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who,
+                        db_session_t **out)
+{
+    return open_session(sessions, pool, who, NULL, out);
 }
 
 static err_t *simple(db_session_t *session, const char *sql, const char *wanted_tag)
@@ -329,6 +283,17 @@ static pg_stale_t stale_plan(const PGresult *result)
     return pg_error_stale_plan(&fields);
 }
 
+/* True when the statement has to be prepared anew, and is forgotten. */
+static bool forget_stale(db_session_t *session, stmt_entry_t *entry, const PGresult *result)
+{
+    pg_stale_t stale = stale_plan(result);
+    if (stale == PG_STALE_FORGOTTEN)
+        stmt_cache_clear(session->conn->stmts, false); /* it has forgotten all of them */
+    else if (stale == PG_STALE_CHANGED)
+        stmt_cache_drop(session->conn->stmts, entry, true);
+    return stale != PG_STALE_NOT;
+}
+
 static PGresult *run(db_session_t *session, str_t sql, const char *const *values, int count)
 {
     stmt_entry_t *entry;
@@ -337,12 +302,22 @@ static PGresult *run(db_session_t *session, str_t sql, const char *const *values
         return result;
     result = session_conn_result(
         session->conn, PQsendQueryPrepared(session->conn->pg, entry->name, count, values, NULL, NULL, 0));
-    pg_stale_t stale = stale_plan(result);
-    if (stale == PG_STALE_FORGOTTEN)
-        stmt_cache_clear(session->conn->stmts, false); /* it has forgotten all of them */
-    else if (stale == PG_STALE_CHANGED)
-        stmt_cache_drop(session->conn->stmts, entry, true);
+    forget_stale(session, entry, result);
     return result;
+}
+
+static err_t *bind_values(pool_t *pool, const str_t *params, size_t count, const char *const **out)
+{
+    const char **values = POOL_ARRAY(pool, const char *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (str_find_char(params[i], '\0', 0) != SIZE_MAX)
+            return pg_error_from_fields(pool, STR("22021"),
+                                        STR("invalid byte sequence for encoding \"UTF8\": 0x00"), STR_NULL,
+                                        STR_NULL, false);
+        values[i] = str_is_null(params[i]) ? NULL : pool_cstr(pool, params[i]);
+    }
+    *out = values;
+    return NULL;
 }
 
 /* Only when nothing else has run in the transaction: otherwise its earlier work would be lost silently. */
@@ -352,7 +327,7 @@ static err_t *begin_again(db_session_t *session)
     if (session->conn->is_broken)
         return pg_error_lost_connection(session->pool, STR_NULL);
     close_evicted(session->conn);
-    return begin(session->conn, session->pool, &session->who);
+    return begin(session->conn, session->pool, &session->who, NULL);
 }
 
 err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, size_t param_count,
@@ -362,24 +337,106 @@ err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, s
         return err_bug(session->pool, "the session has ended");
     if (is_late(&session->who))
         return late(session->pool);
-    const char **values = POOL_ARRAY(session->pool, const char *, param_count + 1);
-    for (size_t i = 0; i < param_count; i++) {
-        if (str_find_char(params[i], '\0', 0) != SIZE_MAX)
-            return pg_error_from_fields(session->pool, STR("22021"),
-                                        STR("invalid byte sequence for encoding \"UTF8\": 0x00"), STR_NULL,
-                                        STR_NULL, false);
-        values[i] = str_is_null(params[i]) ? NULL : pool_cstr(session->pool, params[i]);
-    }
+    const char *const *values;
+    err_t *err = bind_values(session->pool, params, param_count, &values);
+    if (err != NULL)
+        return err;
     PGresult *result = run(session, sql, values, (int)param_count);
     if (stale_plan(result) != PG_STALE_NOT && session->query_count == 0) {
         PQclear(result);
-        err_t *err = begin_again(session);
+        err = begin_again(session);
         if (err != NULL)
             return err;
         result = run(session, sql, values, (int)param_count);
     }
     session->query_count++;
-    err_t *err = take_result(session, result, out);
+    err = take_result(session, result, out);
+    return err != NULL && is_late(&session->who) ? late(session->pool) : err;
+}
+
+/* --- in one flight --- */
+
+/* What is left of a session whose first statement went along, or did not. */
+static err_t *finish_once(db_session_t *session, const first_t *first, const str_t *params,
+                          size_t param_count, db_rows_t *out)
+{
+    err_t *err = NULL;
+    bool is_stale =
+        first->result != NULL &&
+        forget_stale(session, known_stmt(session->conn, &session->who, first->sql), first->result);
+    if (first->result != NULL && !is_stale) {
+        err = take_result(session, first->result, out);
+        return err != NULL && is_late(&session->who) ? late(session->pool) : err;
+    }
+    PQclear(first->result);
+    if (is_stale)
+        err = begin_again(session);
+    if (err == NULL)
+        err = db_session_query(session, first->sql, params, param_count, out);
+    if (err == NULL && strcmp(first->ending, "COMMIT") == 0)
+        return db_session_commit(session);
+    return err;
+}
+
+static err_t *once(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who, first_t *first,
+                   const str_t *params, size_t param_count, db_rows_t *out)
+{
+    db_session_t *session = NULL;
+    err_t *err = bind_values(pool, params, param_count, &first->values);
+    first->count = (int)param_count;
+    if (err == NULL)
+        err = open_session(sessions, pool, who, first, &session);
+    if (err == NULL)
+        err = finish_once(session, first, params, param_count, out);
+    db_session_rollback(session);
+    return err;
+}
+
+err_t *db_session_read(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who, str_t sql,
+                       const str_t *params, size_t param_count, db_rows_t *out)
+{
+    return once(sessions, pool, who, &(first_t){.sql = sql, .ending = "ROLLBACK"}, params, param_count, out);
+}
+
+err_t *db_session_write(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who, str_t sql,
+                        const str_t *params, size_t param_count, db_rows_t *out)
+{
+    return once(sessions, pool, who, &(first_t){.sql = sql, .ending = "COMMIT"}, params, param_count, out);
+}
+
+/* The statement and COMMIT together; the session must still be good. */
+static err_t *fly_home(db_session_t *session, stmt_entry_t *entry, const char *const *values, int count,
+                       db_rows_t *out)
+{
+    PGresult *result = NULL;
+    session_flight_t flight = {.name = entry->name,
+                               .values = values,
+                               .count = count,
+                               .ending = "COMMIT",
+                               .is_anonymous = session->who.is_anonymous};
+    err_t *err = session_flight(session->conn, session->pool, &flight, &result);
+    if (err != NULL)
+        return err;
+    forget_stale(session, entry, result);
+    return take_result(session, result, out);
+}
+
+err_t *db_session_query_commit(db_session_t *session, str_t sql, const str_t *params, size_t param_count,
+                               db_rows_t *out)
+{
+    if (session->conn == NULL)
+        return err_bug(session->pool, "the session has ended");
+    const char *const *values;
+    stmt_entry_t *entry = known_stmt(session->conn, &session->who, sql);
+    err_t *err = is_late(&session->who) ? late(session->pool)
+                                        : bind_values(session->pool, params, param_count, &values);
+    if (err == NULL && entry != NULL)
+        err = fly_home(session, entry, values, (int)param_count, out);
+    else if (err == NULL)
+        err = db_session_query(session, sql, params, param_count, out);
+    if (err == NULL && entry == NULL)
+        return db_session_commit(session);
+    db_session_rollback(session);
     return err != NULL && is_late(&session->who) ? late(session->pool) : err;
 }
 

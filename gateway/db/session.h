@@ -56,6 +56,18 @@ err_t *db_session_query(db_session_t *session, str_t sql, const str_t *params, s
                         db_rows_t *out) MUST_CHECK;
 #define DB_PARAMS(...) (const str_t[]){__VA_ARGS__}, sizeof((const str_t[]){__VA_ARGS__}) / sizeof(str_t)
 
+/* One statement in a transaction of its own, in one round trip where the connection knows it.
+ * `db_session_read` throws away what it may have changed, so that it may be repeated when a connection was
+ * lost; a write whose answer was lost is not. `out` may be NULL. */
+err_t *db_session_read(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who, str_t sql,
+                       const str_t *params, size_t param_count, db_rows_t *out) MUST_CHECK;
+err_t *db_session_write(db_sessions_t *sessions, pool_t *pool, const db_session_who_t *who, str_t sql,
+                        const str_t *params, size_t param_count, db_rows_t *out) MUST_CHECK;
+
+/* The last statement of a transaction together with its COMMIT; `session` is gone afterwards in any case. */
+err_t *db_session_query_commit(db_session_t *session, str_t sql, const str_t *params, size_t param_count,
+                               db_rows_t *out) MUST_CHECK;
+
 /* Savepoint around what may fail and be gone on from. */
 err_t *db_session_savepoint(db_session_t *session) MUST_CHECK;
 err_t *db_session_rollback_to_savepoint(db_session_t *session) MUST_CHECK;

@@ -213,6 +213,15 @@ void session_set_give(db_sessions_t *set, session_conn_t *conn)
         conn_close(conn);
 }
 
+bool session_conn_is_alive(session_conn_t *conn)
+{
+    struct pollfd wait = {.fd = PQsocket(conn->pg), .events = POLLIN};
+    /* First comes what the server said, then the end of the stream. */
+    while (!conn->is_fresh && !conn->is_broken && poll(&wait, 1, 0) > 0)
+        conn->is_broken = !PQconsumeInput(conn->pg) || PQstatus(conn->pg) == CONNECTION_BAD;
+    return !conn->is_broken;
+}
+
 bool session_conn_await(session_conn_t *conn)
 {
     int64_t from_us = clock_mono_us(), end_us = from_us + conn->limit_ms * 1000LL;

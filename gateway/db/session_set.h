@@ -17,6 +17,7 @@ typedef struct session_conn {
     bool is_dirty;        /* code of others ran as an impersonated role since the last wash */
     bool is_broken;       /* not to be used again */
     bool is_fresh;        /* opened for this very borrower */
+    bool has_begun;       /* the server has answered the last BEGIN */
     int limit_ms;         /* of waiting for an answer: statement_timeout and some grace */
     int64_t deadline_us;  /* no answer is awaited beyond it; 0: none */
 } session_conn_t;
@@ -27,6 +28,10 @@ err_t *session_set_take(db_sessions_t *set, pool_t *pool, int64_t deadline_us,
                         session_conn_t **out) MUST_CHECK;
 /* Gives it back; a broken one is closed and makes room. */
 void session_set_give(db_sessions_t *set, session_conn_t *conn);
+
+/* False (and broken) when the server has ended an idle connection in the meantime, as far as this host knows.
+ */
+bool session_conn_is_alive(session_conn_t *conn);
 
 /* Waits until the next result can be had without blocking. False: no answer within the limits, and the
  * connection is broken: its server or the network is gone, since statements are ended by the server earlier.
