@@ -1,17 +1,13 @@
 // What the table of functions promises for every row: methods, callers, body and time limits, CORS.
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { TABLE } from '../../lib/functions_table.mjs';
 import { Database } from './database.mjs';
 import { commonFaults } from './expect.mjs';
 import { idm } from './people.mjs';
 import { job, server } from './jobs.mjs';
 import { ticket, WORKERS } from './world.mjs';
 
-const ROW = /\{"([a-z-]+)",\s*"([A-Z ]+)",\s*FN_AUTH_(\w+),\s*(NULL|"[^"]*"),\s*(NULL|"[^"]*"),\s*(\d+) \* KIB,\s*(\d+),/g;
-export const TABLE = [...readFileSync(new URL('../../../functions/registry.c', import.meta.url), 'utf8').matchAll(ROW)]
-  .map(([, name, methods, auth, roles, , kib, timeout]) => ({ name, methods: methods.split(' '), auth,
-    roles: roles.replaceAll('"', '').split(' '), limit: Number(kib) * 1024, timeout: Number(timeout) }));
 // What functions with a check of their own ask for.
 const OWN = { 'update-job': ['admin', 'operator'], 'send-notification': ['admin', 'operator'], 'openmanage-sync': ['admin', 'operator'],
   'vcenter-sync': ['admin', 'operator'], 'test-vcenter-connection': ['admin'], 'sync-vcenter-direct': ['admin'] };
@@ -101,8 +97,6 @@ const OURS = { 'openmanage-test': ['success', 'error'], 'send-teams-notification
 const catchKeys = (facts, name) => OURS[name] ?? facts.find((fact) => fact.name === name)?.errors.filter((entry) => entry.status === 500).at(-1).body_keys;
 
 export const scenes = {
-  'the table was read': async () => ok(TABLE.length >= 29, `${TABLE.length} rows`),
-
   'OPTIONS needs no token and allows what clients send': each(async ({ gateway }, { name }) => {
     const answer = await fetch(`${gateway.url}/functions/v1/${name}`, { method: 'OPTIONS', headers: { origin: 'http://ui.test',
       'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,apikey,content-type,x-client-info' } });

@@ -44,7 +44,7 @@ for (const [name, scene] of Object.entries(scenes)) {
     await scene(world);
     count(true, name);
   } catch (error) {
-    count(false, name, error.stack);
+    count(false, name, `${error.stack}\n${error.cause?.stack ?? ""}`);
   }
 }
 for (const one of gateways) {
