@@ -114,7 +114,7 @@ static bool fail_at(scan_t *scan, size_t at, const scan_message_t *unexpected, c
     return false;
 }
 
-static bool accept(scan_t *scan, size_t size)
+bool scan_take(scan_t *scan, size_t size)
 {
     scan->at += size;
     scan->error.at = scan->at;
@@ -127,7 +127,7 @@ static bool accept(scan_t *scan, size_t size)
 static bool satisfy(scan_t *scan, bool ok, int32_t c, size_t size, const scan_message_t *expected)
 {
     if (ok && c >= 0)
-        return accept(scan, size);
+        return scan_take(scan, size);
     if (scan->is_quiet)
         return false;
     scan_message_t unexpected = {.kind = SCAN_SYS_UNEXPECTED, .character = c};
@@ -136,10 +136,14 @@ static bool satisfy(scan_t *scan, bool ok, int32_t c, size_t size, const scan_me
 
 bool scan_char(scan_t *scan, char wanted)
 {
+    if (scan->at < scan->text.len && scan->text.base[scan->at] == wanted)
+        return scan_take(scan, 1);
+    if (scan->is_quiet)
+        return false;
     size_t size;
     int32_t c = scan_peek(scan, &size);
     scan_message_t expected = {.kind = SCAN_EXPECTED, .character = wanted};
-    return satisfy(scan, c == wanted, c, size, &expected);
+    return satisfy(scan, false, c, size, &expected);
 }
 
 bool scan_literal(scan_t *scan, str_t literal)
@@ -148,7 +152,7 @@ bool scan_literal(scan_t *scan, str_t literal)
     while (i < literal.len && start + i < scan->text.len && scan->text.base[start + i] == literal.base[i])
         i++;
     if (i == literal.len)
-        return accept(scan, i);
+        return scan_take(scan, i);
     scan->at = start + i;
     if (scan->is_quiet)
         return false;
@@ -227,16 +231,24 @@ bool scan_eof(scan_t *scan)
 
 void scan_spaces(scan_t *scan)
 {
-    while (scan_one_of(scan, " \t"))
-        ;
+    size_t len = 0;
+    while (scan->at + len < scan->text.len &&
+           (scan->text.base[scan->at + len] == ' ' || scan->text.base[scan->at + len] == '\t'))
+        len++;
+    if (len > 0)
+        scan_take(scan, len);
+    scan_one_of(scan, " \t"); /* what stands there instead */
 }
 
 str_t scan_while_none_of(scan_t *scan, const char *set)
 {
-    size_t start = scan->at;
-    while (scan_none_of(scan, set))
-        ;
-    return str_make(scan->text.base + start, scan->at - start);
+    size_t start = scan->at, len = 0;
+    while (start + len < scan->text.len && !is_in((unsigned char)scan->text.base[start + len], set))
+        len++;
+    if (len > 0)
+        scan_take(scan, len);
+    scan_none_of(scan, set); /* what ended it */
+    return str_make(scan->text.base + start, len);
 }
 
 /* ---- checkpoints ---- */

@@ -58,6 +58,9 @@ bool scan_any(scan_t *scan);
 bool scan_eof(scan_t *scan);
 void scan_spaces(scan_t *scan); /* blanks and tabs */
 
+/* Goes on by so many bytes, which are known to fit. True. */
+bool scan_take(scan_t *scan, size_t size);
+
 /* `any number of characters not in set` without allocating. */
 str_t scan_while_none_of(scan_t *scan, const char *set);
 

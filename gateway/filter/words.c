@@ -34,11 +34,27 @@ bool scan_quoted(scan_t *scan, str_t *out)
     return true;
 }
 
+/* Characters of identifiers below 0x80. */
+static size_t ascii_run(str_t text, size_t at)
+{
+    size_t end = at;
+    for (; end < text.len; end++) {
+        unsigned char c = (unsigned char)text.base[end];
+        bool is_letter = (c | 32) >= 'a' && (c | 32) <= 'z';
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != ' ' && c != '$')
+            break;
+    }
+    return end - at;
+}
+
 bool scan_identifier(scan_t *scan, str_t *out)
 {
     size_t start = scan->at;
-    while (scan_letter(scan) || scan_digit(scan) || scan_one_of(scan, "_ $"))
-        ;
+    do {
+        size_t len = ascii_run(scan->text, scan->at);
+        if (len > 0)
+            scan_take(scan, len);
+    } while (scan_letter(scan) || scan_digit(scan) || scan_one_of(scan, "_ $"));
     if (scan->at == start)
         return false;
     *out = str_trim(str_make(scan->text.base + start, scan->at - start));

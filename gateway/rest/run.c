@@ -18,6 +18,7 @@ struct rest {
     rest_settings_box_t *box; /* in force */
     rest_plan_cache_t *plans;
     rest_spares_t *spares;
+    db_stmt_t response; /* reads what functions said about the answer */
     size_t buffered; /* of the bodies of all runs */
 };
 typedef struct rest rest_t;
@@ -61,8 +62,11 @@ static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
     return run;
 }
 
+/* For Server-Timing alone; whoever does not ask for it need not look at the clock. */
 static void stage_ends(rest_run_t *run, rest_stage_t stage)
 {
+    if (!run->settings->has_server_timing)
+        return;
     int64_t now = clock_mono_us();
     run->stage_us[stage] = now - run->stage_started_us;
     run->stage_started_us = now;
@@ -99,14 +103,11 @@ static bool checks_constraints(const rest_run_t *run)
 static void build_transaction(rest_run_t *run)
 {
     static const str_t CONSTRAINTS = {"set constraints all immediate", 29};
-    static const str_t RESPONSE = {"select nullif(current_setting('response.headers', true), ''), "
-                                   "nullif(current_setting('response.status', true), '')",
-                                   114};
     const rest_plan_t *plan = &run->plan;
     memcpy(run->stmts, plan->stmts, plan->stmt_count * sizeof(run->stmts[0]));
     run->stmt_count = plan->stmt_count;
     run->response_stmt = run->stmt_count;
-    run->stmts[run->stmt_count++] = (db_stmt_t){.sql = RESPONSE};
+    run->stmts[run->stmt_count++] = run->rest->response;
     if (checks_constraints(run))
         run->stmts[run->stmt_count++] = (db_stmt_t){.sql = CONSTRAINTS};
     run->spec = (db_tx_spec_t){.pre_request = run->settings->pre_request,
@@ -273,6 +274,9 @@ void rest_register(gateway_t *gateway, pool_t *pool)
     rest->box = rest_settings_load(gateway->config);
     rest->plans = rest_plan_cache_create();
     rest->spares = rest_spares_create(gateway->loop);
+    str_t response = STR("select nullif(current_setting('response.headers', true), ''), "
+                         "nullif(current_setting('response.status', true), '')");
+    rest->response = (db_stmt_t){.sql = response, .hash = str_hash(response)};
     pool_on_dispose(pool, rest_dispose, rest);
     api_event_on(gateway, API_EVENT_SCHEMA_CHANGED, on_schema_changed, rest);
     api_event_on(gateway, API_EVENT_CONFIG_RELOADED, on_config_reloaded, rest);
