@@ -2,6 +2,7 @@
 
 #include "base/emit.h"
 #include "base/json_copy.h"
+#include "rest/array.h"
 
 /* ---- values ---- */
 
@@ -106,6 +107,13 @@ static inline char *put_timestamp(char *to, str_t value)
     return PUT_LITERAL(to + 1 + value.len, ":00\"");
 }
 
+static __attribute__((noinline)) char *put_texts(const writer_t *writer, char *to, str_t value)
+{
+    writer->out->len = (size_t)(to - writer->out->base);
+    rest_array_to_json(writer->out, value);
+    return resume(writer);
+}
+
 static bool is_number(str_t value)
 {
     size_t at = value.len > 0 && value.base[0] == '-' ? 1 : 0;
@@ -125,6 +133,8 @@ static inline char *put_value(const writer_t *writer, char *to, rest_rule_t rule
         return value.len > 0 && value.base[0] == 't' ? PUT_LITERAL(to, "true") : PUT_LITERAL(to, "false");
     case REST_RULE_TIMESTAMP:
         return put_timestamp(to, value);
+    case REST_RULE_TEXTS:
+        return put_texts(writer, to, value);
     case REST_RULE_QUOTE:
         break;
     }

@@ -19,6 +19,9 @@ rest_rule_t rest_rule_of(uint32_t type_oid)
     case 1114: /* timestamp */
     case 1184: /* timestamptz */
         return REST_RULE_TIMESTAMP;
+    case 1009: /* text[] */
+    case 1015: /* varchar[] */
+        return REST_RULE_TEXTS;
     default:
         return REST_RULE_QUOTE;
     }

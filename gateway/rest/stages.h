@@ -74,6 +74,7 @@ typedef enum {
     REST_RULE_NUMBER,    /* float, numeric: copied unless NaN or Infinity, which are quoted */
     REST_RULE_BOOL,      /* t, f */
     REST_RULE_TIMESTAMP, /* 'T' at position 10, ":00" behind a short zone; infinity and BC only quoted */
+    REST_RULE_TEXTS,     /* an array of texts */
     REST_RULE_QUOTE      /* anything else that is a JSON string of its text */
 } rest_rule_t;
 
@@ -82,7 +83,7 @@ typedef struct {
     rest_rule_t rule;
 } rest_column_t;
 
-/* The rule for a result column of this type. Whatever its text form would not do for (arrays, rows, types
+/* The rule for a result column of this type. Whatever its text form would not do for (other arrays, rows, types
  * with a cast to json) the planner selects as json, so that an unknown type is always REST_RULE_QUOTE. */
 rest_rule_t rest_rule_of(uint32_t type_oid);
 

@@ -36,7 +36,7 @@ typedef struct {
     bool is_array;
     bool is_composite;
     /* The text form of its values can be turned into JSON without the database's help (numbers, booleans,
-     * dates, strings, enums, json). The others are selected as to_json(column). */
+     * dates, strings, enums, json, arrays of texts). The others are selected as to_json(column). */
     bool is_plain;
 } schema_column_t;
 

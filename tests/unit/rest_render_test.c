@@ -42,6 +42,13 @@ static void values_follow_their_rule(void **state)
         {REST_RULE_TIMESTAMP, "-infinity", "\"-infinity\""},
         {REST_RULE_QUOTE, "a\"b\\c\n\x01", "\"a\\\"b\\\\c\\n\\u0001\""},
         {REST_RULE_QUOTE, "", "\"\""},
+        {REST_RULE_TEXTS, "{}", "[]"},
+        {REST_RULE_TEXTS, "{a,NULL,\"NULL\",\"\"}", "[\"a\",null,\"NULL\",\"\"]"},
+        {REST_RULE_TEXTS, "{\"a,b\",\"{}\",\"say \\\"x\\\"\",\"\\\\\"}",
+         "[\"a,b\",\"{}\",\"say \\\"x\\\"\",\"\\\\\"]"},
+        {REST_RULE_TEXTS, "[0:1][2:2]={{a},{\"b c\"}}", "[[\"a\"],[\"b c\"]]"},
+        {REST_RULE_TEXTS, "{\"line\nend\",\xc3\xa4}", "[\"line\\nend\",\"\xc3\xa4\"]"},
+        {REST_RULE_TEXTS, "{\"", "[\"\""},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         buf_t out;

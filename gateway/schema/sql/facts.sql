@@ -57,7 +57,9 @@ select 'type' as kind, u.type::text as a, u.modifier::text as b, pg_catalog.form
        pg_catalog.concat(t.typtype = 'd' and t.typnotnull,
                          bt.typelem <> 0 and bt.typlen = -1,
                          bt.typtype = 'c',
-                         bt.typtype in ('b', 'e', 'r', 'm') and not (bt.typelem <> 0 and bt.typlen = -1)
+                         bt.typtype in ('b', 'e', 'r', 'm')
+                             and (not (bt.typelem <> 0 and bt.typlen = -1)
+                                  or bt.oid in ('text[]'::regtype, 'varchar[]'::regtype))
                              and not exists (select from pg_catalog.pg_cast k
                                               where k.castsource = bt.oid and k.casttarget = 'json'::regtype
                                                 and k.castmethod = 'f' and bt.oid >= 16384)) as g,
