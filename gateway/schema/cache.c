@@ -31,6 +31,7 @@ struct schema_cache {
     int64_t started_us, took_us;
     loop_timer_t timer;
     db_listen_t *listen;
+    bool has_listened;
     schema_poll_t *poll;
 };
 
@@ -103,7 +104,10 @@ void schema_cache_reload(schema_cache_t *c)
 static void on_ready(void *arg)
 {
     schema_cache_t *c = arg;
-    /* a notification may have been lost while the connection was away */
+    /* notifications of both kinds may have been lost while the connection was away */
+    if (c->has_listened && c->handlers.on_reload_config != NULL)
+        c->handlers.on_reload_config(c->arg);
+    c->has_listened = true;
     if (c->current != NULL)
         schema_cache_reload(c);
 }

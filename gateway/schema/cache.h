@@ -28,7 +28,8 @@ typedef struct {
 typedef struct {
     /* A new snapshot is in force. */
     void (*on_loaded)(void *arg, const schema_snapshot_t *snapshot);
-    /* NOTIFY <channel>, 'reload config' (or an empty payload, which reloads both). May be NULL. */
+    /* NOTIFY <channel>, 'reload config' (or an empty payload, which reloads both), and
+     * when the channel is back after it was lost. May be NULL. */
     void (*on_reload_config)(void *arg);
     void (*on_failed)(void *arg);       /* a load failed; it is tried again. May be NULL. */
     void (*on_channel_lost)(void *arg); /* the LISTEN connection broke; it is made anew. May be NULL. */

@@ -36,5 +36,8 @@ create function same_name(a text) returns int language sql as $$ select 2 $$;
 create function joined(variadic parts text[]) returns text language sql as $$ select array_to_string(parts, '+') $$;
 create function nap(seconds float8) returns void language sql volatile as $$ select pg_sleep(seconds) $$;
 create function write_row(n int) returns int language sql volatile as $$ insert into api.items (id, name) values (n, 'written') returning id $$;
+create function setting(name text) returns text language sql volatile as $$ select current_setting(name, true) $$;
+create function says(status text default null, headers text default null) returns text language sql volatile as $$ select concat(set_config('response.status', status, true), set_config('response.headers', headers, true)) $$;
+create function writes_and_says(status text) returns text language sql volatile as $$ insert into api.items (id, name) values (950, 'written'); select set_config('response.status', status, true) $$;
 grant select, insert, update, delete on all tables in schema api to anon, member, other, hurried;
 grant usage on all sequences in schema api to anon, member, other, hurried;
