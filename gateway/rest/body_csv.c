@@ -3,11 +3,38 @@
 #include "rest/grammar.h"
 #include "rest/parse.h"
 
+#include <stdlib.h>
+
 typedef struct {
     pool_t *pool;
     str_t text;
     size_t at;
 } csv_t;
+
+/* Behind the opening quote. The field is copied only when a doubled quote stands in it. */
+static bool read_quoted(csv_t *csv, str_t *out)
+{
+    buf_t joined = {.pool = csv->pool};
+    for (;;) {
+        size_t start = csv->at, quote = str_find_char(csv->text, '"', start);
+        if (quote == SIZE_MAX)
+            return false;
+        str_t piece = str_slice(csv->text, start, quote);
+        csv->at = quote + 1;
+        bool is_doubled = csv->at < csv->text.len && csv->text.base[csv->at] == '"';
+        if (!is_doubled && joined.len == 0) {
+            *out = piece;
+            return true;
+        }
+        buf_append_str(&joined, piece);
+        if (!is_doubled) {
+            *out = buf_str(&joined);
+            return true;
+        }
+        buf_append_char(&joined, '"');
+        csv->at++;
+    }
+}
 
 /* One field; false when quotes are misplaced. */
 static bool read_field(csv_t *csv, str_t *out)
@@ -15,21 +42,9 @@ static bool read_field(csv_t *csv, str_t *out)
     const char *base = csv->text.base;
     size_t start = csv->at, len = csv->text.len;
     if (csv->at < len && base[csv->at] == '"') {
-        buf_t field;
-        buf_init(&field, csv->pool, 32);
         csv->at++;
-        for (;;) {
-            size_t quote = str_find_char(csv->text, '"', csv->at);
-            if (quote == SIZE_MAX)
-                return false;
-            buf_append(&field, base + csv->at, quote - csv->at);
-            csv->at = quote + 1;
-            if (csv->at >= len || base[csv->at] != '"')
-                break;
-            buf_append_char(&field, '"');
-            csv->at++;
-        }
-        *out = field.len > 0 ? buf_str(&field) : STR("");
+        if (!read_quoted(csv, out))
+            return false;
     } else {
         while (csv->at < len && base[csv->at] != ',' && base[csv->at] != '\n' && base[csv->at] != '\r' &&
                base[csv->at] != '"')
@@ -39,14 +54,19 @@ static bool read_field(csv_t *csv, str_t *out)
     return csv->at >= len || base[csv->at] == ',' || base[csv->at] == '\n' || base[csv->at] == '\r';
 }
 
-/* One record up to and with its line end. */
-static bool read_record(csv_t *csv, str_t **fields, uint32_t *count, uint32_t *capacity)
+/* One record up to and with its line end. Fields beyond `max` are counted but not kept. */
+static bool read_record(csv_t *csv, uint32_t max, str_t **fields, uint32_t *count, uint32_t *capacity)
 {
     *count = 0;
     for (;;) {
-        *fields = rest_grow(csv->pool, *fields, *count, capacity, sizeof(**fields));
-        if (!read_field(csv, &(*fields)[(*count)++]))
+        str_t field;
+        if (!read_field(csv, &field))
             return false;
+        if (*count < max) {
+            *fields = rest_grow(csv->pool, *fields, *count, capacity, sizeof(**fields));
+            (*fields)[*count] = field;
+        }
+        ++*count;
         if (csv->at >= csv->text.len || csv->text.base[csv->at] != ',')
             break;
         csv->at++;
@@ -80,14 +100,16 @@ str_t rest_csv_to_json(pool_t *pool, str_t text)
     csv_t csv = {.pool = pool, .text = text};
     str_t *names = NULL, *fields = NULL;
     uint32_t name_count = 0, name_capacity = 0, count = 0, capacity = 0;
-    if (text.len == 0 || !read_record(&csv, &names, &name_count, &name_capacity))
+    if (text.len == 0 || !read_record(&csv, UINT32_MAX, &names, &name_count, &name_capacity))
         return STR_NULL;
-    buf_t out;
-    buf_init(&out, pool, text.len * 2 + 16);
+    buf_t out; /* on the heap: it may become many times as large as the text */
+    buf_init(&out, NULL, text.len * 2 + 16);
     buf_append_char(&out, '[');
     while (csv.at < text.len) {
-        if (!read_record(&csv, &fields, &count, &capacity))
+        if (!read_record(&csv, name_count, &fields, &count, &capacity)) {
+            buf_dispose(&out);
             return STR_NULL;
+        }
         if (count == 1 && fields[0].len == 0)
             continue; /* blank line */
         if (out.len > 1)
@@ -95,5 +117,6 @@ str_t rest_csv_to_json(pool_t *pool, str_t text)
         write_record(&out, names, name_count, fields, count);
     }
     buf_append_char(&out, ']');
+    pool_on_dispose(pool, free, out.base);
     return buf_str(&out);
 }

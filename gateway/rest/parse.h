@@ -42,12 +42,12 @@ rest_body_t rest_check_json(pool_t *pool, str_t text, uint32_t depth_max, const 
 /* The first character that is not blank is '{'. */
 bool rest_begins_object(str_t text);
 
-/* CSV with a header line to a JSON array of objects with string values ("NULL" is null). Null string:
- * malformed. */
+/* CSV with a header line to a JSON array of objects with string values ("NULL" is null). Fields may point
+ * into `csv`, the result lives as long as the pool. Null string: malformed. */
 str_t rest_csv_to_json(pool_t *pool, str_t csv);
 
-/* a=1&b=2 with '+' as a space. */
-const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t *count);
+/* a=1&b=2 with '+' as a space. Of more than `max` pairs one too many is read. */
+const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t max, uint32_t *count);
 
 /* Cuts the next `name=value` off a query string: up to '&' or ';'. */
 str_t rest_next_pair(str_t *rest);

@@ -77,7 +77,7 @@ static err_t *take_form(pool_t *pool, str_t body, rest_request_t *out)
     uint32_t count;
     if (!str_is_utf8(body))
         return rest_error(pool, REST_ERR_BODY, STR("Empty or invalid form"));
-    const rest_pair_t *pairs = rest_parse_form(pool, body, &count);
+    const rest_pair_t *pairs = rest_parse_form(pool, body, FORM_PAIRS_MAX, &count);
     if (count > FORM_PAIRS_MAX)
         return rest_error(pool, REST_ERR_BODY, STR("Too many form fields"));
     for (uint32_t i = 0; i < count; i++)

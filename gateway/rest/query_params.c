@@ -64,11 +64,11 @@ str_t rest_next_pair(str_t *rest)
     return pair;
 }
 
-const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t *count)
+const rest_pair_t *rest_parse_form(pool_t *pool, str_t text, uint32_t max, uint32_t *count)
 {
     rest_pair_t *pairs = NULL;
     uint32_t n = 0, capacity = 0;
-    while (text.len > 0) {
+    while (text.len > 0 && n <= max) {
         str_t value = rest_next_pair(&text);
         str_t name = str_split(&value, '=');
         pairs = rest_grow(pool, pairs, n, &capacity, sizeof(*pairs));

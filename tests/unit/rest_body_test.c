@@ -104,6 +104,9 @@ static void csv_becomes_json(void **state)
         {"a\n\"\"\n\nx", "[{\"a\":\"x\"}]"},
         {"a,b\n,\n", "[{\"a\":\"\",\"b\":\"\"}]"},
         {"a", "[]"},
+        {"a\n,,\n1,2\n", "[{\"a\":\"\"},{\"a\":\"1\"}]"},
+        {"a,b\n\"\",\"\"\"\"\n", "[{\"a\":\"\",\"b\":\"\\\"\"}]"},
+        {"a\n\"x\"\"\"\n", "[{\"a\":\"x\\\"\"}]"},
         {"", NULL},
         {"a\nx\"y\n", NULL},
         {"a\n\"x\n", NULL},
@@ -118,6 +121,50 @@ static void csv_becomes_json(void **state)
             assert_str(json, CASES[i].json, CASES[i].csv);
         pool_destroy(pool);
     }
+}
+
+/* A million times `unit` behind `head`. */
+static str_t repeated(pool_t *pool, const char *head, const char *unit)
+{
+    size_t len = strlen(unit), count = 1000000 / len;
+    buf_t out;
+    buf_init(&out, pool, 1000100);
+    buf_append(&out, head, strlen(head));
+    for (size_t i = 0; i < count; i++)
+        buf_append(&out, unit, len);
+    return buf_str(&out);
+}
+
+static void a_hostile_body_costs_no_many_times_its_size(void **state)
+{
+    (void)state;
+    static const char *const UNITS[] = {"&", "a&", "=&", "%41", "+", ";"};
+    static const char *const LINES[][2] = {
+        {"a,b\n", ","}, {"a,b\n", "\"\","}, {"a\n", "\"\"\"\"\n"}, {"a\n", "\n"}, {"a\n", "\"a\",\"\"\n"}};
+    pool_t *texts = pool_create();
+    uint32_t count;
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
+        pool_t *pool = pool_create();
+        rest_parse_form(pool, repeated(texts, "", UNITS[i]), 1000, &count);
+        assert_in_range(count, 1, 1001);
+        assert_in_range(pool_used(pool), 0, 3000000);
+        pool_destroy(pool);
+    }
+    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++) {
+        pool_t *pool = pool_create();
+        assert_false(str_is_null(rest_csv_to_json(pool, repeated(texts, LINES[i][0], LINES[i][1]))));
+        assert_in_range(pool_used(pool), 0, 17000000);
+        pool_destroy(pool);
+    }
+    static const char *const VALUES[] = {"[", "{\"a\":", "1", "\"", "[1,", "\\"};
+    for (size_t i = 0; i < sizeof(VALUES) / sizeof(VALUES[0]); i++) {
+        pool_t *pool = pool_create();
+        const str_t *keys;
+        rest_check_json(pool, repeated(texts, "", VALUES[i]), 64, &keys, &count);
+        assert_in_range(pool_used(pool), 0, 1000000);
+        pool_destroy(pool);
+    }
+    pool_destroy(texts);
 }
 
 static void payload_depends_on_content_type_and_action(void **state)
@@ -291,6 +338,7 @@ int main(void)
         cmocka_unit_test(json_bodies_are_checked_and_their_keys_collected),
         cmocka_unit_test(every_cut_of_a_json_body_is_invalid),
         cmocka_unit_test(csv_becomes_json),
+        cmocka_unit_test(a_hostile_body_costs_no_many_times_its_size),
         cmocka_unit_test(payload_depends_on_content_type_and_action),
         cmocka_unit_test(media_types_are_recognised_with_their_parameters),
         cmocka_unit_test(accept_orders_by_quality_then_specificity),
