@@ -14,6 +14,8 @@ const job_type_t JOB_TYPES[] = {
     {"fetch_event_logs", job_fetch_event_logs},
     {"discovery_scan", job_discovery_scan},
     {"vcenter_sync", job_vcenter_sync},
+    {"partial_vcenter_sync", job_vcenter_sync},
+    {"vcenter_connectivity_test", job_vcenter_connectivity_test},
     {NULL, NULL},
 };
 

@@ -11,5 +11,6 @@ void job_power_action(job_t *job);
 void job_fetch_event_logs(job_t *job);
 void job_discovery_scan(job_t *job);
 void job_vcenter_sync(job_t *job);
+void job_vcenter_connectivity_test(job_t *job);
 
 #endif

@@ -1,38 +1,12 @@
 #include "executor/jobs/device.h"
 #include "executor/jobs/jobs.h"
+#include "executor/jobs/vcenter.h"
 
 #include "base/crypt.h"
 #include "base/read_json.h"
-#include "drivers/credentials/secret.h"
-#include "drivers/vsphere/vsphere.h"
 
 /* Inventories of thousands of machines take their time, on the vCenter and in the database. */
 enum { EXCHANGE_MS = 60000, READ_MS = 600000, STORE_MS = 120000, IDS_MAX = 100 };
-
-typedef struct {
-    job_t *job;
-    pool_t *pool;
-    str_t key, task_id;
-    activity_about_t about;
-} sync_t;
-
-static void on_record(void *arg, const vsphere_record_t *record)
-{
-    const sync_t *sync = arg;
-    redfish_record_t same = {.method = str_from_c(record->operation),
-                             .path = record->path,
-                             .url = record->url,
-                             .headers = record->headers,
-                             .header_count = record->header_count,
-                             .request_body = record->request_body,
-                             .status = record->status,
-                             .elapsed_us = record->elapsed_us,
-                             .is_success = record->is_success,
-                             .error = record->error};
-    json_t *row = activity_row(sync->pool, &sync->job->settings, &sync->about, &same);
-    if (row != NULL)
-        job_add_command(sync->job, row);
-}
 
 /* --- which vCenters --- */
 
@@ -47,7 +21,7 @@ static void append_id(pool_t *pool, buf_t *list, const json_t *value, size_t *co
 
 /* Those that the job names, or all that are to be synchronised; without any, the one of the older settings.
  */
-static err_t *choose(const sync_t *sync, json_t **rows)
+static err_t *choose(const vcenter_t *sync, json_t **rows)
 {
     size_t i, count = 0;
     const json_t *id, *ids = read_json_array(sync->job->scope, "vcenter_ids");
@@ -64,52 +38,21 @@ static err_t *choose(const sync_t *sync, json_t **rows)
             rows);
     err_t *err = gateway_select(client, sync->pool, STR("vcenters?select=*&order=name"), rows);
     if (err != NULL || json_array_size(*rows) == 0)
-        return err != NULL ? err
-                           : gateway_select(client, sync->pool,
-                                            STR("vcenter_settings?select=*,name:host,"
-                                                "password_encrypted:password&order=created_at&limit=1"),
-                                            rows);
+        return err != NULL ? err : gateway_select(client, sync->pool, STR(VCENTER_SETTINGS_QUERY), rows);
     return gateway_select(client, sync->pool, STR("vcenters?select=*&sync_enabled=is.true&order=name"), rows);
-}
-
-static err_t *read_key(sync_t *sync)
-{
-    json_t *row = NULL;
-    str_t env_key = config_str(sync->job->executor->config, "ENCRYPTION_KEY");
-    err_t *err = NULL;
-    if (env_key.len == 0)
-        err = gateway_select_one(job_client(sync->job), sync->pool,
-                                 STR("activity_settings?select=encryption_key&limit=1"), &row);
-    sync->key = env_key.len > 0 ? env_key : row != NULL ? read_json_str(row, "encryption_key") : STR_NULL;
-    return err;
 }
 
 /* --- one of them --- */
 
-static err_t *ask(sync_t *sync, const json_t *row, json_t **inventory)
+static err_t *ask(vcenter_t *sync, const json_t *row, json_t **inventory)
 {
-    str_t password = STR_NULL, host = read_json_str(row, "host");
-    const config_t *config = sync->job->executor->config;
-    if (!secret_decrypt(sync->pool, sync->key, read_json_str(row, "password_encrypted"), &password))
-        return err_make(sync->pool, 0, ERR_FAMILY_UPSTREAM, "undecipherable",
-                        "the stored password cannot be decrypted");
-    sync->about =
-        (activity_about_t){.operation_type = "vcenter_api", .task_id = sync->task_id, .secret = password};
-    bool is_bare_v6 = str_find_char(host, ':', 0) != SIZE_MAX && host.base[0] != '[';
-    vsphere_t *vsphere = vsphere_create(&(vsphere_options_t){
-        .base_url = pool_printf(sync->pool, is_bare_v6 ? "https://[%.*s]:%lld" : "https://%.*s:%lld",
-                                STR_ARG(host), (long long)read_json_int(row, "port", 443)),
-        .username = read_json_str(row, "username"),
-        .password = password,
-        .is_verified = read_json_bool(row, "verify_ssl", true),
-        .ca_file = config_str(config, "BASALT_CA_FILE"),
-        .addr_policy = sync->job->executor->device_addresses,
-        .timeout_ms = EXCHANGE_MS,
-        .deadline_ms = READ_MS,
-        .is_cancelled = &sync->job->is_halted,
-        .on_record = on_record,
-        .arg = sync});
-    err_t *err = vsphere_open(vsphere, sync->pool, NULL);
+    str_t password = STR_NULL;
+    vsphere_t *vsphere = NULL;
+    err_t *err = vcenter_password(sync, row, &password);
+    if (err == NULL)
+        err = vcenter_client(sync, row, password, EXCHANGE_MS, READ_MS, &vsphere);
+    if (err == NULL)
+        err = vsphere_open(vsphere, sync->pool, NULL);
     if (err == NULL)
         err = vsphere_inventory(vsphere, sync->pool, inventory);
     vsphere_destroy(vsphere);
@@ -117,7 +60,7 @@ static err_t *ask(sync_t *sync, const json_t *row, json_t **inventory)
     return err;
 }
 
-static err_t *store(sync_t *sync, str_t id, json_t *inventory, json_t **answer)
+static err_t *store(vcenter_t *sync, str_t id, json_t *inventory, json_t **answer)
 {
     if (id.len > 0)
         json_object_set_new(inventory, "vcenter_id", json_stringn(id.base, id.len));
@@ -129,7 +72,7 @@ static err_t *store(sync_t *sync, str_t id, json_t *inventory, json_t **answer)
     return err;
 }
 
-static void note_outcome(sync_t *sync, str_t id, const err_t *err)
+static void note_outcome(vcenter_t *sync, str_t id, const err_t *err)
 {
     json_t *changes = json_object();
     json_object_set_new(changes, "last_sync", device_now(sync->pool));
@@ -139,7 +82,7 @@ static void note_outcome(sync_t *sync, str_t id, const err_t *err)
 }
 
 /* What was stored, item by item that was not; true when everything was. */
-static bool publish(sync_t *sync, str_t name, const json_t *answer, const err_t *err)
+static bool publish(vcenter_t *sync, str_t name, const json_t *answer, const err_t *err)
 {
     static const char *const COUNTS[] = {"total", "new", "updated", "auto_linked", "errors"};
     const json_t *summary = read_json_object(answer, "summary"), *text;
@@ -160,7 +103,7 @@ static bool publish(sync_t *sync, str_t name, const json_t *answer, const err_t 
     return err == NULL && read_json_int(summary, "errors", 0) == 0;
 }
 
-static err_t *sync_one(sync_t *sync, const json_t *row)
+static err_t *sync_one(vcenter_t *sync, const json_t *row)
 {
     json_t *inventory = NULL, *answer = NULL;
     bool has_row = json_object_get(row, "sync_enabled") != NULL && json_object_get(row, "is_primary") != NULL;
@@ -183,7 +126,7 @@ static err_t *sync_one(sync_t *sync, const json_t *row)
     return err;
 }
 
-static void sync_all(sync_t *sync, const json_t *rows)
+static void sync_all(vcenter_t *sync, const json_t *rows)
 {
     size_t i, failed = 0, count = json_array_size(rows);
     const json_t *row;
@@ -211,12 +154,11 @@ static void sync_all(sync_t *sync, const json_t *rows)
 void job_vcenter_sync(job_t *job)
 {
     json_t *rows = NULL;
-    sync_t sync = {.job = job, .pool = pool_create()};
-    sync.task_id = job_task_id(job, STR_NULL);
+    vcenter_t sync;
+    err_t *err = vcenter_begin(&sync, job);
     job_task_write(job, sync.task_id, "running", 0, STR("Looking for vCenters"));
-    err_t *err = choose(&sync, &rows);
     if (err == NULL)
-        err = read_key(&sync);
+        err = choose(&sync, &rows);
     if (err == NULL && json_array_size(rows) == 0)
         err = err_make(sync.pool, 0, ERR_FAMILY_UPSTREAM, "none", "No vCenter to synchronise");
     if (err == NULL)
@@ -225,5 +167,5 @@ void job_vcenter_sync(job_t *job)
         job_task_write(job, sync.task_id, "failed", 100, err->message);
         job_fail(job, "%.*s", STR_ARG(err->message));
     }
-    pool_destroy(sync.pool);
+    vcenter_end(&sync);
 }

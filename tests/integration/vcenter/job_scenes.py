@@ -75,3 +75,36 @@ def scheduled(stand, count, people, peer):
                 "a hostile answer fails the job and changes nothing", str(hostile["details"]))
     executor.terminate()
     executor.wait(30)
+
+
+def connectivity(stand, count, people, peer):
+    executor = stand.executor()
+
+    def test(**details):
+        return stand.run_job("vcenter_connectivity_test", {}, details)
+    target = {"host": "localhost", "port": peer.port, "username": peer.user, "password": peer.password, "verify_ssl": False}
+    job = test(**target)
+    tests = {one["name"]: one["success"] for one in job["details"]["tests"]}
+    count.check(job["status"] == "completed" and job["details"]["success"] is True and job["details"]["version"] == "6.5.0"
+                and job["details"]["host_count"] == len(peer.control("inventory")["HostSystem"]), "a vCenter is tested", str(job["details"]))
+    count.check(tests == {"dns": True, "tcp": True, "tcp_902": False, "login": True, "inventory": True},
+                "step by step; 902 is only told", str(tests))
+    count.check("password" not in job["details"], "the password has left the row")
+    for what, category, details in (("a wrong password", "authentication", dict(target, password="wrong")),
+                                    ("an unknown authority", "ssl", dict(target, verify_ssl=True)),
+                                    ("no listener", "network", dict(target, port=free_port())),
+                                    ("a name that is none", "network", dict(target, host="no-such-host.invalid"))):
+        job = test(**details)
+        count.check(job["status"] == "failed" and job["details"]["category"] == category and job["details"]["success"] is False
+                    and peer.password not in str(job), "%s: %s" % (what, category), str(job["details"]))
+    sql("delete from vcenters")
+    sql("insert into vcenters (name, host, port, username, password_encrypted, verify_ssl) values ('stored', '127.0.0.1', %d, '%s', '%s', false)"
+        % (peer.port, peer.user, peer.password))
+    job = test(vcenter_id=sql("select id from vcenters")[0]["id"])
+    count.check(job["status"] == "completed", "a stored vCenter is tested", str(job["details"]))
+    job = test(**{key: value for key, value in target.items() if key != "password"})
+    count.check(job["status"] == "failed" and job["details"]["category"] == "authentication", "a stored password goes nowhere else", str(job["details"]))
+    job = test(**dict(target, host="localhost/x@elsewhere"))
+    count.check(job["status"] == "failed" and job["details"]["success"] is False, "a host is no URL", str(job["details"]))
+    executor.terminate()
+    executor.wait(30)

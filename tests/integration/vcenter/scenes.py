@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "functions_net"))
 sys.path.insert(0, HERE)
 from stand import Count, NetStand, free_port, sql  # noqa: E402
-from job_scenes import scheduled  # noqa: E402
+from job_scenes import connectivity, scheduled  # noqa: E402
 from tool_scenes import openmanage_tool, vcenter_tool  # noqa: E402
 from vcsim import VCenter  # noqa: E402
 
@@ -48,6 +48,21 @@ def connection(stand, count, people, peer):
         % (peer.port, peer.user, CANARY))
     status, answer = stand.fn("validate-network-prerequisites", None, people["admin"])
     count.check(answer["results"]["vcenter"]["reachable"] is True, "the prerequisites see it", str(answer))
+
+
+def rest_too(stand, count, people, _):
+    """With the REST interface that the simulator has: sessions (with any password), no inventory."""
+    clear()
+    peer = VCenter(stand.directory, CANARY, rest="true", cluster=1, host=1, vm=0)
+    body = {"host": "127.0.0.1", "port": peer.port, "username": peer.user, "password": CANARY, "verify_ssl": False}
+    status, answer = stand.fn("test-vcenter-connection", body, people["admin"])
+    calls = peer.calls()
+    count.check(status == 200 and answer.get("success") is True and calls.get("/rest/com/vmware/cis/session") == 2 and "Login" not in calls,
+                "a session over REST is opened and ended", "%s %s" % (answer, calls))
+    add_vcenter(peer)
+    status, answer = stand.fn("sync-vcenter-direct", None, people["admin"])
+    count.check(status == 200 and answer["summary"]["new"] == 2 and peer.calls().get("Login") == 1, "inventories are read over SOAP all the same", str(answer))
+    peer.close()
 
 
 def of_kind(truth, kind):
@@ -243,7 +258,7 @@ def stalled(stand, answers):
     peer.close()
 
 
-SCENES = [connection, inventory, again, several, hostile, vcenter_tool, openmanage_tool, scheduled]
+SCENES = [connection, rest_too, inventory, again, several, hostile, vcenter_tool, openmanage_tool, scheduled, connectivity]
 
 
 def main():
@@ -257,10 +272,12 @@ def main():
     for scene in SCENES:
         if sys.argv[1:] and scene.__name__ not in sys.argv[1:]:
             continue
+        begun = time.monotonic()
         try:
             scene(stand, count, people, peer)
         except Exception as error:  # one scene's trouble is not the end of the others
             count.check(False, scene.__name__, repr(error))
+        print("%s: %.1f s" % (scene.__name__, time.monotonic() - begun))
     stall.join()
     count.check(answers[0][1].get("error") == "Connection timeout (10s)", "a stall ends with its deadline", str(answers))
     text = sql("select coalesce(string_agg(c::text, ' '), '') as all from idrac_commands c")[0]["all"]
