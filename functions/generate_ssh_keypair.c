@@ -113,6 +113,17 @@ static bool is_truthy(const json_t *value)
            (json_is_number(value) && json_number_value(value) != 0);
 }
 
+/* Who had a key made, and which one; the key itself stays nowhere. */
+static err_t *audit(api_task_t *task, str_t comment, str_t print)
+{
+    return fn_write_service(
+        task,
+        STR("insert into public.audit_logs (user_id, action, details, ip_address)"
+            " values ($1::uuid, 'ssh_keypair_generated',"
+            "         jsonb_build_object('comment', $2::text, 'fingerprint', $3::text), $4)"),
+        DB_PARAMS(task->identity.sub, comment, print, task->client_addr), NULL);
+}
+
 void fn_generate_ssh_keypair(api_task_t *task)
 {
     json_t *body = NULL;
@@ -126,7 +137,13 @@ void fn_generate_ssh_keypair(api_task_t *task)
         fn_fail(task, 500, STR("Key generation failed"));
         return;
     }
-    str_t blob = public_blob(task->pool, &pair);
+    str_t blob = public_blob(task->pool, &pair), print = fingerprint(task->pool, blob);
+    err_t *err = audit(task, comment, print);
+    if (err != NULL) {
+        crypt_wipe(&pair, sizeof(pair));
+        fn_fail(task, 500, fn_error_text(task, err));
+        return;
+    }
     buf_init(&out, task->pool, 1024);
     emit_init(&emit, &out);
     emit_object_begin(&emit);
@@ -137,7 +154,7 @@ void fn_generate_ssh_keypair(api_task_t *task)
     emit_kv_string(&emit, "keyType", STR("ed25519"));
     emit_kv_string(&emit, "comment", comment);
     if (is_truthy(json_object_get(body, "returnFingerprint")))
-        emit_kv_string(&emit, "fingerprint", fingerprint(task->pool, blob));
+        emit_kv_string(&emit, "fingerprint", print);
     emit_object_end(&emit);
     crypt_wipe(&pair, sizeof(pair));
     api_task_add_header(task, STR("Cache-Control"), STR("no-store"));

@@ -1,7 +1,8 @@
 #include "base/crypt.h"
 #include "functions/fn.h"
 
-/* The job, locked and changed unless it has ended, and with it the task. One row: what the job was (null:
+/* The job, locked and changed unless it has ended, and with it the task; what people do ($13) is audited. One
+ * row: what the job was (null:
  * there is none), whether it had ended, whether it was changed (the lease guard may let nothing through). */
 static const char APPLY_SQL[] =
     "with locked as ("
@@ -22,6 +23,12 @@ static const char APPLY_SQL[] =
     "           completed_at = coalesce($10::timestamptz, t.completed_at),"
     "           progress = case when $11::boolean then $12::int else t.progress end"
     "     where t.id = $6::uuid and ($1::uuid is null or exists (select from changed))"
+    "), audited as ("
+    "    insert into public.audit_logs (user_id, action, details, ip_address)"
+    "    select $13::uuid, 'job_updated',"
+    "           jsonb_strip_nulls(jsonb_build_object('job_id', changed.id, 'status', $2::text, 'was', "
+    "locked.status)), $14"
+    "      from changed, locked where $13::uuid is not null"
     ")"
     " select locked.status, locked.has_ended, exists (select from changed)"
     "  from (values (1)) one left join locked on true";
@@ -48,6 +55,7 @@ typedef struct {
 
 typedef struct {
     str_t id, status, started_at, completed_at, details;
+    str_t user; /* who is no executor; the null string for the others */
     bool ends_badly;
 } job_update_t;
 
@@ -121,10 +129,11 @@ static err_t *judge(api_task_t *task, const job_update_t *job, const db_rows_t *
     return NULL;
 }
 
-#define APPLY_PARAMS(job, step)                                                                              \
+#define APPLY_PARAMS(task, job, step)                                                                        \
     DB_PARAMS((job)->id, (job)->status, (job)->started_at, (job)->completed_at, (job)->details, (step)->id,  \
               (step)->status, (step)->log, (step)->started_at, (step)->completed_at,                         \
-              (step)->has_progress ? STR("true") : STR("false"), (step)->progress)
+              (step)->has_progress ? STR("true") : STR("false"), (step)->progress, (job)->user,              \
+              (task)->client_addr)
 
 static const job_update_t NO_JOB = {.id = {NULL, 0}};
 static const task_update_t NO_TASK = {.id = {NULL, 0}};
@@ -145,7 +154,7 @@ static err_t *apply_at_once(api_task_t *task, const db_session_who_t *who, const
 {
     db_rows_t rows = {0};
     err_t *err = db_session_write(task->gateway->request_sessions, task->pool, who, FN_SQL(APPLY_SQL),
-                                  APPLY_PARAMS(job, step), &rows);
+                                  APPLY_PARAMS(task, job, step), &rows);
     return err != NULL ? err : judge(task, job, &rows, is_answered);
 }
 
@@ -155,7 +164,7 @@ static err_t *apply_task(api_task_t *task, db_session_t *session, const task_upd
         return NULL;
     if (!str_is_uuid(step->id))
         return err_make(task->pool, 500, ERR_FAMILY_REQUEST, "", "task_id is not a UUID");
-    return db_session_query(session, FN_SQL(APPLY_SQL), APPLY_PARAMS(&NO_JOB, step), NULL);
+    return db_session_query(session, FN_SQL(APPLY_SQL), APPLY_PARAMS(task, &NO_JOB, step), NULL);
 }
 
 /* A bad end takes others along before the task has its say. */
@@ -166,7 +175,7 @@ static err_t *apply_in_steps(api_task_t *task, const db_session_who_t *who, cons
     db_rows_t rows = {0};
     err_t *err = db_session_begin(task->gateway->request_sessions, task->pool, who, &session);
     if (err == NULL)
-        err = db_session_query(session, FN_SQL(APPLY_SQL), APPLY_PARAMS(job, &NO_TASK), &rows);
+        err = db_session_query(session, FN_SQL(APPLY_SQL), APPLY_PARAMS(task, job, &NO_TASK), &rows);
     if (err == NULL)
         err = judge(task, job, &rows, is_answered);
     if (err == NULL && !*is_answered && job->ends_badly)
@@ -205,8 +214,7 @@ static void answer_ping(api_task_t *task, fn_proof_t proof)
     emit_kv_bool(&emit, "success", proof != FN_PROOF_NONE);
     emit_kv_string(&emit, "auth_method", has_headers ? STR("hmac") : method);
     emit_kv_bool(&emit, "hmac_headers_present", has_headers);
-    emit_kv_bool(&emit, "secret_configured_in_edge",
-                 config_str(task->gateway->config, "BASALT_EXECUTOR_SHARED_SECRET").len > 0);
+    emit_kv_bool(&emit, "secret_configured_in_edge", fn_shared_secret(task).len > 0);
     emit_kv_null(&emit, "secret_prefix");
     emit_kv_string(&emit, "received_sig_prefix",
                    signature.len >= 8 ? pool_concat(task->pool, 2, str_slice(signature, 0, 8), STR("..."))
@@ -283,6 +291,7 @@ void fn_update_job(api_task_t *task)
         return;
     const json_t *job = json_object_get(body, "job"), *step = json_object_get(body, "task");
     job_update_t job_update = json_is_object(job) ? job_update_of(task, job) : NO_JOB;
+    job_update.user = proof == FN_PROOF_JWT ? task->identity.sub : STR_NULL;
     task_update_t task_update = json_is_object(step) ? task_update_of(task, step) : NO_TASK;
     if (json_is_object(job) && str_is_null(job_update.id))
         fn_fail_success(task, 400, STR("job_id (or id) is required"));

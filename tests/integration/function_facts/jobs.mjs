@@ -1,6 +1,7 @@
 // Jobs: made, changed, cancelled, cleaned away, made by windows and by vCenters that are due.
 import { randomUUID } from 'node:crypto';
 import { deepEqual, equal, ok } from 'node:assert/strict';
+import { CANARIES } from './world.mjs';
 
 const NOWHERE = '00000000-0000-0000-0000-000000000000';
 const OLD = '2001-01-01T00:00:00Z';
@@ -63,6 +64,11 @@ export const scenes = {
             { step_status: 'failed', step_error: 'Auto-failed: parent job failed' });
         },
       };
+    },
+    '200 ping': async ({ db, bare }) => {
+      await db.run(`update public.activity_settings set executor_shared_secret_encrypted = public.encrypt_password('${CANARIES.shared}', encryption_key)`);
+      return { sign: true, body: { action: 'ping' }, gateway: bare, undo: 'update public.activity_settings set executor_shared_secret_encrypted = null',
+        check: (answer) => deepEqual([answer.json.auth_method, answer.json.secret_configured_in_edge, answer.json.secret_prefix], ['hmac', true, null]) };
     },
     '200 terminal job and details only': async ({ db }) => ({
       as: 'operator', body: { job: { id: await job(db, { status: 'completed' }), details: { late: true } } },

@@ -41,6 +41,17 @@ export const scenes = {
     for (const answer of answers.filter((one) => one !== winner)) equal(answer.json.current_status, status);
   },
 
+  'what people do to a job is audited, what executors report is not': async (world) => {
+    const { db, people } = world;
+    const id = await job(db, { status: 'running' });
+    for (const by of [{ sign: true }, { as: 'service' }, { as: 'operator' }])
+      equal((await world.call('update-job', { ...by, body: { job: { job_id: id, details: {} } } })).status, 200);
+    await world.call('update-job', { as: 'operator', body: { job: { job_id: id, status: 'cancelled' } } });
+    await world.call('update-job', { as: 'operator', body: { job: { job_id: id, status: 'completed' } } });
+    deepEqual(await db.rows(`select user_id, details from public.audit_logs where action = 'job_updated' and details ->> 'job_id' = '${id}' order by timestamp`),
+      [{ job_id: id, was: 'running' }, { job_id: id, status: 'cancelled', was: 'running' }].map((details) => ({ user_id: people.operator.id, details })));
+  },
+
   'vCenters that are due are queued once': async (world) => {
     const { db } = world;
     await db.run('delete from public.jobs; delete from public.vcenters');

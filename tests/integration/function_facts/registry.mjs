@@ -1,6 +1,7 @@
 // What the table of functions promises for every row: methods, callers, body and time limits, CORS.
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { TABLE } from '../../lib/functions_table.mjs';
 import { Database } from './database.mjs';
 import { commonFaults } from './expect.mjs';
@@ -44,6 +45,7 @@ async function slowCalls(world) {
     'update-job': { sign: true, body: { job: { job_id: running, status: 'failed' }, task: { task_id: task, progress: 50 } } },
     'encrypt-credentials': { ...admin, body: { type: 'server', server_id: one, password: 'x' } },
     'get-service-key': admin,
+    'generate-ssh-keypair': admin,
     'set-executor-secret': { ...admin, body: { action: 'generate' } },
     'cancel-stale-jobs': { as: 'service' },
     'trigger-vcenter-syncs': { as: 'service' },
@@ -96,7 +98,25 @@ const inGroups = (calls, size) => {
 const OURS = { 'openmanage-test': ['success', 'error'], 'send-teams-notification': ['error'] };
 const catchKeys = (facts, name) => OURS[name] ?? facts.find((fact) => fact.name === name)?.errors.filter((entry) => entry.status === 500).at(-1).body_keys;
 
+// | `name` | callers | body, time | ... of docs/functions.md
+const DOCUMENTED = new Map([...readFileSync(new URL('../../../docs/functions.md', import.meta.url), 'utf8')
+  .matchAll(/^\| `([a-z-]+)` \| ([^|]*) \| (\d+ [KM]B, \d+ s) \|.*\|$/gm)].map(([, name, callers, limits]) => [name, { callers, limits }]));
+const sizeOf = (bytes) => (bytes >= 1024 * 1024 ? `${bytes / 1024 / 1024} MB` : `${bytes / 1024} KB`);
+
 export const scenes = {
+  'docs/functions.md says of each function who may call it, and its limits': async () => {
+    deepEqual([...DOCUMENTED.keys()].sort(), TABLE.map((row) => row.name).sort());
+    for (const row of TABLE) {
+      const { callers, limits } = DOCUMENTED.get(row.name);
+      equal(limits, `${sizeOf(row.limit)}, ${row.timeout / 1000} s`, row.name);
+      const named = ['admin', 'operator'].filter((role) => callers.includes(role));
+      if (isPublic(row)) ok(callers.startsWith('public'), row.name);
+      else if (rolesOf(row).includes('viewer')) ok(callers.startsWith('user'), row.name);
+      else deepEqual(named, rolesOf(row), row.name);
+      equal(callers.includes('internal'), row.auth === 'EXECUTOR' || ['update-job', 'send-notification', 'vcenter-sync'].includes(row.name), row.name);
+    }
+  },
+
   'OPTIONS needs no token and allows what clients send': each(async ({ gateway }, { name }) => {
     const answer = await fetch(`${gateway.url}/functions/v1/${name}`, { method: 'OPTIONS', headers: { origin: 'http://ui.test',
       'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,apikey,content-type,x-client-info' } });
@@ -142,7 +162,7 @@ export const scenes = {
 
   'beyond its time every function answers 504 in its own shape and leaves nothing': async (world) => {
     const calls = await slowCalls(world);
-    deepEqual(TABLE.map((row) => row.name).filter((name) => !(name in calls)), ['generate-ssh-keypair'], 'every function that asks the database');
+    deepEqual(Object.keys(calls).sort(), TABLE.map((row) => row.name).sort(), 'every function');
     for (const some of inGroups(calls, WORKERS)) {
       const { answers, changes } = await callLocked(world, some, LOCKED);
       for (const [name, answer] of answers) {

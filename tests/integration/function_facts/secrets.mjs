@@ -77,10 +77,16 @@ export const scenes = {
     },
   },
   'generate-ssh-keypair': {
-    '200 success': { as: 'operator', body: { comment: 'a\r\nb' }, check: (answer) => checkPair(answer, 'ab') },
-    '200 returnFingerprint': { as: 'admin', body: { comment: 'k1', returnFingerprint: true },
-      check: (answer) => { checkPair(answer, 'k1'); ok(/^SHA256:[A-Za-z0-9+/]{43}$/.test(answer.json.fingerprint)); } },
-    '500 generation failed': { as: 'operator', raw: '{' },
+    '200 success': { as: 'operator', body: { comment: 'a\r\nb' }, writes: { audit_logs: 1 }, check: (answer) => checkPair(answer, 'ab') },
+    '200 returnFingerprint': ({ db }) => ({ as: 'admin', body: { comment: 'k1', returnFingerprint: true }, writes: { audit_logs: 1 },
+      check: async (answer) => {
+        checkPair(answer, 'k1');
+        ok(/^SHA256:[A-Za-z0-9+/]{43}$/.test(answer.json.fingerprint));
+        deepEqual(await db.value("select details from public.audit_logs where action = 'ssh_keypair_generated' order by timestamp desc limit 1"),
+          { comment: 'k1', fingerprint: answer.json.fingerprint });
+      } }),
+    // Making a key cannot be made to fail; writing down that one was made can.
+    '500 generation failed': { as: 'operator', body: {}, breaks: ['audit_logs:insert'] },
   },
 };
 
