@@ -6,7 +6,7 @@
 /* An exact count that is the number of rows is only known behind the last one: such an answer is kept for
  * longer. */
 #define COUNTED_FACTOR 32
-#define CHUNK_MIN (32 * 1024)
+#define CHUNK_MIN (128 * 1024) /* smaller pieces cost wake-ups on both sides */
 /* Kept for a slow reader while other transactions stand behind his on the same connection: they must not wait
  * for him. Beyond it he is cut. */
 #define UNPAUSED_MAX (64 * 1024 * 1024)
