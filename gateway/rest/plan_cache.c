@@ -16,7 +16,9 @@ struct rest_cached_plan {
     lru_node_t node; /* first */
     pool_t *pool;    /* it lives in here itself */
     unsigned refs;
+    size_t size; /* what of the pool is counted in the cache's bytes */
     uint32_t operand_count;
+    rest_columns_memo_t columns;
     rest_request_t request;
     rest_plan_t plan;
 };
@@ -50,7 +52,7 @@ void rest_cached_plan_release(rest_cached_plan_t *cached)
 static void drop(rest_plan_cache_t *cache, rest_cached_plan_t *cached)
 {
     lru_remove(cache->plans, &cached->node);
-    cache->bytes -= pool_used(cached->pool);
+    cache->bytes -= cached->size;
     rest_cached_plan_release(cached);
 }
 
@@ -172,6 +174,13 @@ static size_t estimate(const rest_plan_key_t *key, const rest_request_t *request
     return size;
 }
 
+/* A plan grows once: when the columns of its rows are known. */
+static void count_bytes(rest_plan_cache_t *cache, rest_cached_plan_t *cached)
+{
+    cache->bytes += pool_used(cached->pool) - cached->size;
+    cached->size = pool_used(cached->pool);
+}
+
 static void keep(rest_plan_cache_t *cache, const rest_plan_key_t *key, const rest_request_t *request,
                  const rest_plan_t *plan)
 {
@@ -183,8 +192,9 @@ static void keep(rest_plan_cache_t *cache, const rest_plan_key_t *key, const res
     cached->node.key = pool_str(pool, key->text);
     copy_plan(pool, plan, &cached->plan);
     copy_request(pool, request, &cached->request);
+    cached->columns.pool = pool;
     lru_put(cache->plans, &cached->node);
-    cache->bytes += pool_used(pool);
+    count_bytes(cache, cached);
     while (lru_count(cache->plans) > PLANS_MAX || cache->bytes > BYTES_MAX)
         drop(cache, (rest_cached_plan_t *)(void *)lru_oldest(cache->plans));
 }
@@ -223,8 +233,14 @@ rest_cached_plan_t *rest_plan_cache_get(rest_plan_cache_t *cache, const rest_pla
     rest_cached_plan_t *cached = (rest_cached_plan_t *)(void *)lru_get(cache->plans, key->text);
     if (cached == NULL || cached->operand_count != key->operand_count)
         return NULL;
+    count_bytes(cache, cached);
     cached->refs++;
     return cached;
+}
+
+rest_columns_memo_t *rest_cached_plan_columns(rest_cached_plan_t *cached)
+{
+    return &cached->columns;
 }
 
 static str_t bound_value(pool_t *pool, const rest_plan_key_t *key, rest_bind_t bind)

@@ -7,6 +7,7 @@
 #define REST_PLAN_CACHE_H
 
 #include "rest/plan_key.h"
+#include "rest/render.h"
 #include "rest/settings.h"
 #include "schema/snapshot.h"
 
@@ -31,6 +32,9 @@ void rest_cached_plan_release(rest_cached_plan_t *cached); /* NULL is allowed */
  * Both borrow from the cached plan, the key and the pool. */
 void rest_cached_plan_bind(const rest_cached_plan_t *cached, pool_t *pool, const rest_plan_key_t *key,
                            rest_request_t *request, rest_plan_t *plan);
+
+/* Of the plan's rows, for rest_render_init. */
+rest_columns_memo_t *rest_cached_plan_columns(rest_cached_plan_t *cached);
 
 /* A plan that was made just now. Copied when it is worth it. */
 void rest_plan_cache_offer(rest_plan_cache_t *cache, const rest_plan_key_t *key,

@@ -170,19 +170,21 @@ void rest_render_csv_value(buf_t *out, str_t value)
 
 /* ---- rows ---- */
 
-void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out)
+void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out,
+                      rest_columns_memo_t *memo)
 {
-    *renderer = (rest_renderer_t){.plan = plan, .pool = pool, .out = out};
+    *renderer = (rest_renderer_t){.plan = plan, .pool = pool, .out = out, .memo = memo};
 }
 
-/* All keys lie in one piece of memory, each as `,"name":`; the comma of the first is not written. */
-static void render_keys(rest_renderer_t *renderer, const str_t *names, str_t *keys, size_t count)
+/* All keys lie in one piece of memory, each as `,"name":`; the comma of the first is not written. Gives the
+ * bytes of all. */
+static size_t make_keys(pool_t *pool, const str_t *names, str_t *keys, size_t count)
 {
     buf_t text;
     size_t total = KEY_BLOCK;
     for (size_t i = 0; i < count; i++)
         total += names[i].len + sizeof(",\"\":") - 1;
-    buf_init(&text, renderer->pool, total);
+    buf_init(&text, pool, total);
     for (size_t i = 0; i < count; i++) {
         keys[i].len = text.len;
         buf_append_char(&text, ',');
@@ -190,28 +192,53 @@ static void render_keys(rest_renderer_t *renderer, const str_t *names, str_t *ke
         buf_append_char(&text, ':');
         keys[i].len = text.len - keys[i].len;
     }
-    renderer->key_bytes = text.len;
     buf_reserve(&text, KEY_BLOCK);
     const char *at = text.base;
     for (size_t i = 0; i < count; at += keys[i++].len)
         keys[i].base = at;
+    return text.len;
+}
+
+static const rest_columns_t *make_columns(const rest_plan_t *plan, pool_t *pool, const db_column_t *columns,
+                                          size_t count)
+{
+    bool is_planned = plan->column_count == count;
+    rest_columns_t *out = POOL_NEW(pool, rest_columns_t);
+    rest_rule_t *rules = POOL_ARRAY(pool, rest_rule_t, count + 1);
+    uint32_t *types = POOL_ARRAY(pool, uint32_t, count + 1);
+    str_t *names = POOL_ARRAY(pool, str_t, 2 * count + 1), *keys = names + count;
+    for (size_t i = 0; i < count; i++) {
+        types[i] = columns[i].type_oid;
+        rules[i] = is_planned ? plan->columns[i].rule : rest_rule_of(columns[i].type_oid);
+        names[i] = is_planned ? plan->columns[i].name : pool_str(pool, columns[i].name);
+    }
+    *out = (rest_columns_t){
+        .count = (uint32_t)count, .types = types, .rules = rules, .names = names, .keys = keys};
+    out->key_bytes = make_keys(pool, names, keys, count);
+    return out;
+}
+
+static bool is_same(const rest_columns_t *known, const db_column_t *columns, size_t count)
+{
+    if (known->count != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (known->types[i] != columns[i].type_oid || !str_eq(known->names[i], columns[i].name))
+            return false;
+    return true;
 }
 
 void rest_render_columns(rest_renderer_t *renderer, const db_column_t *columns, size_t count)
 {
-    const rest_plan_t *plan = renderer->plan;
-    bool is_planned = plan->column_count == count;
-    rest_rule_t *rules = POOL_ARRAY(renderer->pool, rest_rule_t, count + 1);
-    str_t *names = POOL_ARRAY(renderer->pool, str_t, 2 * count + 1), *keys = names + count;
-    for (size_t i = 0; i < count; i++) {
-        rules[i] = is_planned ? plan->columns[i].rule : rest_rule_of(columns[i].type_oid);
-        names[i] = is_planned ? plan->columns[i].name : pool_str(renderer->pool, columns[i].name);
+    rest_columns_memo_t *memo = renderer->memo;
+    bool is_kept = memo != NULL && memo->columns == NULL;
+    if (memo != NULL && memo->columns != NULL && is_same(memo->columns, columns, count)) {
+        renderer->columns = memo->columns;
+        return;
     }
-    render_keys(renderer, names, keys, count);
-    renderer->column_count = (uint32_t)count;
-    renderer->rules = rules;
-    renderer->names = names;
-    renderer->keys = keys;
+    renderer->columns = make_columns(renderer->plan, is_kept ? memo->pool : renderer->pool, columns, count);
+    if (is_kept)
+        memo->columns = renderer->columns;
 }
 
 static inline char *put_key(char *to, str_t key)
@@ -224,13 +251,14 @@ static inline char *put_key(char *to, str_t key)
 static bool is_left_out(const rest_renderer_t *renderer, size_t i, str_t value)
 {
     return renderer->plan->is_null_stripped &&
-           (str_is_null(value) || (renderer->rules[i] == REST_RULE_COPY && str_eq(value, STR("null"))));
+           (str_is_null(value) ||
+            (renderer->columns->rules[i] == REST_RULE_COPY && str_eq(value, STR("null"))));
 }
 
 static void append_object(rest_renderer_t *renderer, const str_t *values, size_t count)
 {
     writer_t writer = {.out = renderer->out,
-                       .room = renderer->key_bytes + count * VALUE_EXTRA + 2 + KEY_BLOCK};
+                       .room = renderer->columns->key_bytes + count * VALUE_EXTRA + 2 + KEY_BLOCK};
     bool strips = renderer->plan->is_null_stripped;
     for (size_t i = 0; i < count; i++)
         writer.room += values[i].len;
@@ -240,10 +268,10 @@ static void append_object(rest_renderer_t *renderer, const str_t *values, size_t
     for (size_t i = 0; i < count; i++) {
         if (strips && is_left_out(renderer, i, values[i]))
             continue;
-        str_t key = renderer->keys[i];
+        str_t key = renderer->columns->keys[i];
         bool is_first = (size_t)(to - writer.out->base) == begun;
         to = put_key(to, is_first ? str_slice(key, 1, key.len) : key);
-        to = put_value(&writer, to, renderer->rules[i], values[i]);
+        to = put_value(&writer, to, renderer->columns->rules[i], values[i]);
     }
     *to++ = '}';
     writer.out->len = (size_t)(to - writer.out->base);
@@ -251,10 +279,10 @@ static void append_object(rest_renderer_t *renderer, const str_t *values, size_t
 
 static void append_csv_names(rest_renderer_t *renderer)
 {
-    for (uint32_t i = 0; i < renderer->column_count; i++) {
+    for (uint32_t i = 0; i < renderer->columns->count; i++) {
         if (i > 0)
             buf_append_char(renderer->out, ',');
-        buf_append_str(renderer->out, renderer->names[i]);
+        buf_append_str(renderer->out, renderer->columns->names[i]);
     }
     buf_append_char(renderer->out, '\n');
 }
@@ -285,7 +313,7 @@ static void append_json_row(rest_renderer_t *renderer, const str_t *values, size
     if (!is_scalar)
         append_object(renderer, values, count);
     else if (count > 0)
-        rest_render_value(out, renderer->rules[0], values[0]);
+        rest_render_value(out, renderer->columns->rules[0], values[0]);
 }
 
 void rest_render_row(rest_renderer_t *renderer, const str_t *values, size_t count)

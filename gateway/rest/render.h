@@ -5,20 +5,34 @@
 
 #include "rest/stages.h"
 
+/* How the columns of a result are written. */
 typedef struct {
-    const rest_plan_t *plan;
-    pool_t *pool;
-    buf_t *out;
-    uint32_t column_count;
+    uint32_t count;
+    const uint32_t *types;
     const rest_rule_t *rules;
     const str_t *names; /* as selected */
     const str_t *keys;  /* `,"name":`, escaped; memory goes on behind the last */
     size_t key_bytes;   /* of all keys */
+} rest_columns_t;
+
+/* Keeps the columns of a statement that runs again and again: those of its first result. */
+typedef struct {
+    pool_t *pool;
+    const rest_columns_t *columns; /* NULL: none yet */
+} rest_columns_memo_t;
+
+typedef struct {
+    const rest_plan_t *plan;
+    pool_t *pool;
+    buf_t *out;
+    rest_columns_memo_t *memo;     /* may be NULL */
+    const rest_columns_t *columns; /* NULL before rest_render_columns */
     int64_t row_count;
 } rest_renderer_t;
 
 /* `out` is only appended to; it may be emptied between rows (streaming). */
-void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out);
+void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out,
+                      rest_columns_memo_t *memo);
 /* The result's columns, before its first row. */
 void rest_render_columns(rest_renderer_t *renderer, const db_column_t *columns, size_t count);
 void rest_render_row(rest_renderer_t *renderer, const str_t *values, size_t count);

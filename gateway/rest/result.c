@@ -15,7 +15,8 @@ void rest_result_reset(rest_run_t *run)
         buf_init(&body, NULL, BODY_START);
     buf_clear(&body);
     *result = (rest_result_t){.body = body, .table_total = -1, .plan_total = -1, .inserted = -1};
-    rest_render_init(&result->renderer, &run->plan, run->pool, &result->body);
+    rest_render_init(&result->renderer, &run->plan, run->pool, &result->body,
+                     run->cached != NULL ? rest_cached_plan_columns(run->cached) : NULL);
 }
 
 static rest_stmt_role_t role_of(const rest_run_t *run, size_t stmt)
@@ -90,8 +91,8 @@ static void take_location(rest_run_t *run, const str_t *values, size_t count)
     for (size_t i = 0; i < count; i++) {
         str_t value = values[i];
         buf_append_char(&out, i == 0 ? '?' : '&');
-        str_t parts[] = {renderer->names[i], STR("="), str_is_null(value) ? STR("is.null") : STR("eq."),
-                         value};
+        str_t parts[] = {renderer->columns->names[i], STR("="),
+                         str_is_null(value) ? STR("is.null") : STR("eq."), value};
         for (size_t p = 0; p < 4; p++) {
             for (size_t j = 0; j < parts[p].len; j++) {
                 unsigned char c = (unsigned char)parts[p].base[j];

@@ -123,7 +123,7 @@ static void rows_with_escapes_keep_their_other_values(void **state)
     buf_append(&expected, plain, PLAIN);
     buf_append_lit(&expected, "\",\"\":true}\n");
     buf_append_char(&expected, '\0');
-    rest_render_init(&renderer, &plan, pool, &out);
+    rest_render_init(&renderer, &plan, pool, &out, NULL);
     rest_render_columns(&renderer, columns, 5);
     rest_render_row(&renderer, values, 5);
     assert_text(&out, expected.base);
@@ -158,13 +158,43 @@ static void render(const rest_plan_t *plan, size_t rows, const char *expected)
     buf_t out;
     rest_renderer_t renderer;
     buf_init(&out, pool, 64);
-    rest_render_init(&renderer, plan, pool, &out);
+    rest_render_init(&renderer, plan, pool, &out, NULL);
     rest_render_columns(&renderer, COLUMNS, 2);
     for (size_t i = 0; i < rows; i++)
         rest_render_row(&renderer, VALUES[i], 2);
     rest_render_end(&renderer);
     assert_text(&out, expected);
     assert_int_equal(renderer.row_count, rows);
+    pool_destroy(pool);
+}
+
+static void kept_columns_serve_only_their_own_result(void **state)
+{
+    (void)state;
+    static const db_column_t COLUMNS[][2] = {{{STR("id"), 23}, {STR("name"), 25}},
+                                             {{STR("id"), 23}, {STR("nama"), 25}},
+                                             {{STR("id"), 25}, {STR("name"), 25}},
+                                             {{STR("id"), 23}, {STR("name"), 25}}};
+    static const char *const EXPECTED[] = {"{\"id\":1,\"name\":\"x\"}\n", "{\"id\":1,\"nama\":\"x\"}\n",
+                                           "{\"id\":\"1\",\"name\":\"x\"}\n", "{\"id\":1,\"name\":\"x\"}\n"};
+    static const str_t VALUES[] = {STR("1"), STR("x")};
+    rest_plan_t plan = {.format = REST_FORMAT_NDJSON};
+    pool_t *pool = pool_create();
+    rest_columns_memo_t memo = {.pool = pool};
+    const rest_columns_t *first = NULL;
+    for (size_t i = 0; i < 4; i++) {
+        pool_t *own = pool_create();
+        buf_t out;
+        rest_renderer_t renderer;
+        buf_init(&out, own, 64);
+        rest_render_init(&renderer, &plan, own, &out, &memo);
+        rest_render_columns(&renderer, COLUMNS[i], 2);
+        rest_render_row(&renderer, VALUES, 2);
+        assert_text(&out, EXPECTED[i]);
+        first = i == 0 ? renderer.columns : first;
+        assert_int_equal(renderer.columns == first, i == 0 || i == 3);
+        pool_destroy(own);
+    }
     pool_destroy(pool);
 }
 
@@ -209,6 +239,7 @@ int main(void)
         cmocka_unit_test(an_escape_is_found_at_every_place),
         cmocka_unit_test(rows_with_escapes_keep_their_other_values),
         cmocka_unit_test(csv_values_are_quoted_as_rows_are),
+        cmocka_unit_test(kept_columns_serve_only_their_own_result),
         cmocka_unit_test(rows_take_the_shape_of_the_plan),
         cmocka_unit_test(planned_columns_win_over_the_result),
     };
