@@ -154,16 +154,6 @@ static void fail(api_task_t *task, const err_t *err)
     fn_fail_success(task, is_ours ? err->status : 500, is_ours ? err->message : STR("Internal server error"));
 }
 
-static str_t lower(pool_t *pool, str_t text)
-{
-    str_t copy = pool_str(pool, text);
-    for (size_t i = 0; i < copy.len; i++) {
-        if (copy.base[i] >= 'A' && copy.base[i] <= 'Z')
-            ((char *)copy.base)[i] = (char)(copy.base[i] - 'A' + 'a');
-    }
-    return copy;
-}
-
 /* The interface stores the unsalted SHA-256 that it makes in the browser. The first good sign-in replaces it
  * by bcrypt over that digest, of which also passwords beyond 72 bytes have one. Every try costs one bcrypt,
  * so that its time tells nothing about which accounts exist. */
@@ -173,7 +163,7 @@ static bool is_password(api_task_t *task, account_t *account, str_t password)
     if (account->is_known && password_is_bcrypt(account->stored))
         return password_verify(task->pool, digest, account->stored, NULL);
     bool is_right = account->is_known && account->stored.len == digest.len &&
-                    crypt_equal(digest, lower(task->pool, account->stored));
+                    crypt_equal(digest, pool_lower(task->pool, account->stored));
     if (is_right)
         account->slow = password_hash(task->pool, digest);
     else

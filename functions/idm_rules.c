@@ -1,16 +1,5 @@
 #include "functions/idm.h"
 
-static str_t lower(pool_t *pool, str_t text)
-{
-    str_t copy = pool_str(pool, text);
-    char *bytes = (char *)copy.base;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (bytes[i] >= 'A' && bytes[i] <= 'Z')
-            bytes[i] = (char)(bytes[i] - 'A' + 'a');
-    }
-    return copy;
-}
-
 /* The end of the part of a DN that begins at `from`: the next comma that is not escaped. */
 static size_t part_end(str_t dn, size_t from)
 {
@@ -31,7 +20,7 @@ str_t idm_group_name(pool_t *pool, str_t group)
         size_t end = part_end(group, at);
         str_t part = str_trim(str_slice(group, at, end));
         if (part.len > 3 && str_eq_nocase(str_slice(part, 0, 3), STR("cn=")))
-            return lower(pool, str_trim(str_slice(part, 3, part.len)));
+            return pool_lower(pool, str_trim(str_slice(part, 3, part.len)));
         at = end + 1;
     }
     size_t from = 0;
@@ -39,7 +28,7 @@ str_t idm_group_name(pool_t *pool, str_t group)
         if (group.base[i] == '\\')
             from = i + 1;
     }
-    return lower(pool, str_trim(str_slice(group, from, group.len)));
+    return pool_lower(pool, str_trim(str_slice(group, from, group.len)));
 }
 
 /* Lower case, without white space around the parts. */
@@ -61,7 +50,7 @@ static str_t normal_dn(pool_t *pool, str_t dn)
         buf_append_str(&out, part);
         at = end + 1;
     }
-    return lower(pool, buf_str(&out));
+    return pool_lower(pool, buf_str(&out));
 }
 
 bool idm_is_member(pool_t *pool, str_t mapped, const directory_person_t *person)
@@ -94,7 +83,7 @@ static bool is_address(str_t text)
 
 static str_t plain_name(pool_t *pool, str_t name)
 {
-    str_t copy = lower(pool, name);
+    str_t copy = pool_lower(pool, name);
     char *bytes = (char *)copy.base;
     for (size_t i = 0; i < copy.len; i++) {
         bool is_plain = (bytes[i] >= 'a' && bytes[i] <= 'z') || (bytes[i] >= '0' && bytes[i] <= '9') ||
@@ -120,7 +109,7 @@ str_t idm_address(pool_t *pool, const idm_settings_t *settings, const directory_
     };
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         if (is_address(candidates[i]))
-            return lower(pool, candidates[i]);
+            return pool_lower(pool, candidates[i]);
     }
     return pool_concat(pool, 2, name, STR("@idm.local.invalid"));
 }

@@ -18,17 +18,6 @@ err_t *sign_in_as_auth(auth_scope_t *scope)
     return set_role(scope, "supabase_auth_admin");
 }
 
-static str_t lower(pool_t *pool, str_t text)
-{
-    str_t copy = pool_str(pool, text);
-    char *bytes = (char *)copy.base;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (bytes[i] >= 'A' && bytes[i] <= 'Z')
-            bytes[i] = (char)(bytes[i] - 'A' + 'a');
-    }
-    return copy;
-}
-
 static str_t identity_data(pool_t *pool, str_t user_id, str_t email)
 {
     buf_t out;
@@ -47,7 +36,7 @@ static str_t identity_data(pool_t *pool, str_t user_id, str_t email)
 err_t *sign_in_create_user(auth_scope_t *scope, str_t email, str_t metadata, auth_user_t **user)
 {
     auth_user_t *other = NULL;
-    str_t address = lower(scope->pool, email),
+    str_t address = pool_lower(scope->pool, email),
           role = config_str(scope->config, "GOTRUE_JWT_DEFAULT_GROUP_NAME");
     auth_new_user_t fresh = {.email = address,
                              .aud = config_str(scope->config, "GOTRUE_JWT_AUD"),
@@ -84,7 +73,7 @@ err_t *sign_in_find_user(auth_scope_t *scope, str_t user_id, auth_user_t **user)
 
 err_t *sign_in_find_email(auth_scope_t *scope, str_t email, auth_user_t **user)
 {
-    str_t params[] = {lower(scope->pool, email), config_str(scope->config, "GOTRUE_JWT_AUD")};
+    str_t params[] = {pool_lower(scope->pool, email), config_str(scope->config, "GOTRUE_JWT_AUD")};
     err_t *err = auth_user_find(scope, AUTH_BY_EMAIL, params, 2, false, user);
     return err != NULL ? err : refuse_banned(scope, *user);
 }

@@ -176,6 +176,17 @@ str_t pool_str(pool_t *pool, str_t s)
     return s.base != NULL ? str_make(pool_cstr(pool, s), s.len) : STR_NULL;
 }
 
+str_t pool_lower(pool_t *pool, str_t s)
+{
+    str_t copy = pool_str(pool, s);
+    char *bytes = (char *)copy.base;
+    for (size_t i = 0; i < copy.len; i++) {
+        if (bytes[i] >= 'A' && bytes[i] <= 'Z')
+            bytes[i] = (char)(bytes[i] - 'A' + 'a');
+    }
+    return copy;
+}
+
 str_t pool_vprintf(pool_t *pool, const char *format, va_list args)
 {
     char small[256];

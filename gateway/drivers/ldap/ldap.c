@@ -3,7 +3,7 @@
 #include "drivers/ldap/session.h"
 
 #define ENTRIES_DEFAULT_MAX 1000
-#define PAGE 500
+#define PAGE 100
 #define ATTRIBUTES_MAX 64
 
 /* Texts go to the library as C strings. */

@@ -1,5 +1,6 @@
 """The stand of these scenes: an authority with certificates, names, people, a gateway that allows no local targets."""
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class World(Stand):
         self.people = {role: self.person(role) for role in ("admin", "operator", "viewer")}
 
     def name_hosts(self):
-        self.mount_over("/etc/hosts", "127.0.0.1 localhost\n" + "".join(
+        self.mount_over("/etc/hosts", "127.0.0.1 localhost %s\n" % socket.gethostname() + "".join(
             "%s %s\n" % (address, name) for address, names in HOSTS.items() for name in names))
 
     def mount_over(self, path, text):
@@ -65,6 +66,9 @@ class World(Stand):
             file.write(text)
         subprocess.run(["mount", "--bind", own, path], check=True)
         os.unlink(own)
+
+    def unmount(self, path):
+        subprocess.run(["umount", path], check=True)
 
     def name(self, address):
         """Says that hostile.test lies there, under a name of its own that ends so."""
