@@ -1,5 +1,6 @@
 #include "rest/plan_cache.h"
 
+#include "base/emit.h"
 #include "base/lru.h"
 #include "rest/operand.h"
 #include "rest/parse.h"
@@ -29,6 +30,7 @@ struct rest_plan_cache {
     schema_snapshot_t *snapshot; /* NULL: none */
     rest_settings_box_t *box;
     bool is_by_role;
+    int64_t hits, misses, unkeyed;
     uint64_t seen[SEEN_SLOTS]; /* hashes of keys that came once; a collision only keeps a plan too early */
 };
 
@@ -101,6 +103,19 @@ bool rest_plan_cache_is_by_role(const rest_plan_cache_t *cache)
 size_t rest_plan_cache_count(const rest_plan_cache_t *cache)
 {
     return lru_count(cache->plans);
+}
+
+void rest_plan_cache_inspect(const rest_plan_cache_t *cache, buf_t *out)
+{
+    emit_t emit;
+    emit_init(&emit, out);
+    emit_object_begin(&emit);
+    emit_kv_int(&emit, "plans", (int64_t)lru_count(cache->plans));
+    emit_kv_int(&emit, "bytes", (int64_t)cache->bytes);
+    emit_kv_int(&emit, "hits", cache->hits);
+    emit_kv_int(&emit, "misses", cache->misses);
+    emit_kv_int(&emit, "unkeyed", cache->unkeyed);
+    emit_object_end(&emit);
 }
 
 /* ---- keeping ---- */
@@ -228,10 +243,15 @@ void rest_plan_cache_offer(rest_plan_cache_t *cache, const rest_plan_key_t *key,
 
 rest_cached_plan_t *rest_plan_cache_get(rest_plan_cache_t *cache, const rest_plan_key_t *key)
 {
-    if (str_is_null(key->text))
+    if (str_is_null(key->text)) {
+        cache->unkeyed++;
         return NULL;
+    }
     rest_cached_plan_t *cached = (rest_cached_plan_t *)(void *)lru_get(cache->plans, key->text);
-    if (cached == NULL || cached->operand_count != key->operand_count)
+    bool is_hit = cached != NULL && cached->operand_count == key->operand_count;
+    cache->hits += is_hit;
+    cache->misses += !is_hit;
+    if (!is_hit)
         return NULL;
     count_bytes(cache, cached);
     cached->refs++;

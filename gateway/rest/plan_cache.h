@@ -41,5 +41,7 @@ void rest_plan_cache_offer(rest_plan_cache_t *cache, const rest_plan_key_t *key,
                            const rest_request_t *request, const rest_plan_t *plan);
 
 size_t rest_plan_cache_count(const rest_plan_cache_t *cache);
+/* {"plans":..,"bytes":..,"hits":..,"misses":..,"unkeyed":..}; unkeyed are requests without a key. */
+void rest_plan_cache_inspect(const rest_plan_cache_t *cache, buf_t *out);
 
 #endif

@@ -2,6 +2,7 @@
 #include "rest/run.h"
 
 #include "api/events.h"
+#include "api/inspect.h"
 #include "api/respond.h"
 #include "api/route.h"
 #include "base/clock.h"
@@ -19,7 +20,7 @@ struct rest {
     rest_plan_cache_t *plans;
     rest_spares_t *spares;
     db_stmt_t response; /* reads what functions said about the answer */
-    size_t buffered; /* of the bodies of all runs */
+    size_t buffered;    /* of the bodies of all runs */
 };
 typedef struct rest rest_t;
 
@@ -249,6 +250,12 @@ static void on_schema_changed(void *arg, str_t subject)
     rest_plan_cache_flush(rest->plans);
 }
 
+static void inspect(void *arg, buf_t *out)
+{
+    const rest_t *rest = arg;
+    rest_plan_cache_inspect(rest->plans, out);
+}
+
 static void on_config_reloaded(void *arg, str_t subject)
 {
     rest_t *rest = arg;
@@ -279,6 +286,7 @@ void rest_register(gateway_t *gateway, pool_t *pool)
     rest->response = (db_stmt_t){.sql = response, .hash = str_hash(response)};
     pool_on_dispose(pool, rest_dispose, rest);
     api_event_on(gateway, API_EVENT_SCHEMA_CHANGED, on_schema_changed, rest);
+    api_inspect_add(gateway, "rest", inspect, rest);
     api_event_on(gateway, API_EVENT_CONFIG_RELOADED, on_config_reloaded, rest);
     api_route_add(gateway, &(api_route_t){.prefix = pool_cstr(pool, rest_settings_prefix(gateway->config)),
                                           .style = API_STYLE_REST,

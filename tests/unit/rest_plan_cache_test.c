@@ -213,6 +213,24 @@ static void test_what_comes_once_is_not_kept(void **state)
     assert_int_equal(rest_plan_cache_count(cache), 1);
 }
 
+static void test_its_state_can_be_looked_at(void **state)
+{
+    (void)state;
+    rest_input_t in = get("/clients", "id=eq.1"), unkeyed = get("/", "");
+    offer(&in, "web");
+    assert_false(has_plan(&in, "web"));
+    offer(&in, "web");
+    assert_true(has_plan(&in, "web"));
+    assert_true(has_plan(&in, "web"));
+    assert_false(has_plan(&unkeyed, "web"));
+    buf_t out;
+    buf_init(&out, pool, 128);
+    rest_plan_cache_inspect(cache, &out);
+    buf_append_char(&out, '\0');
+    assert_non_null(strstr(out.base, "\"plans\":1,"));
+    assert_non_null(strstr(out.base, "\"hits\":2,\"misses\":1,\"unkeyed\":1}"));
+}
+
 static void test_the_number_of_plans_is_bounded(void **state)
 {
     (void)state;
@@ -277,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_plan_is_bound_to_the_values_of_its_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_keys_of_a_payload_belong_to_the_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_comes_once_is_not_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_its_state_can_be_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_number_of_plans_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_columns_that_a_role_may_read_stay_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_snapshot_or_configuration_empties_it, set_up, tear_down),
