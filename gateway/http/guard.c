@@ -10,7 +10,7 @@
 #define KEEPALIVE_IDLE_SEC 60
 #define KEEPALIVE_INTERVAL_SEC 15
 #define KEEPALIVE_PROBES 4
-#define UNSENT_MAX 262144 /* of a socket: the system would keep megabytes for a slow reader */
+#define UNSENT_MAX 262144 /* of a stream: the system would keep megabytes for a slow reader */
 #define HEAD_DEFAULT_MAX 65536
 #define DESCRIPTORS_RESERVED 128 /* for the database, listeners, files */
 #define BACKSTOP_MS 5000         /* libh2o's own timeout comes after ours: it is based on the wall clock */
@@ -63,13 +63,18 @@ void http_guard_socket(int fd, bool is_unix)
     if (is_unix)
         return;
     const int on = 1, stall = STALL_TIMEOUT_MS, idle = KEEPALIVE_IDLE_SEC, interval = KEEPALIVE_INTERVAL_SEC,
-              probes = KEEPALIVE_PROBES, unsent = UNSENT_MAX;
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+              probes = KEEPALIVE_PROBES;
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall, sizeof(stall));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+void http_guard_stream(int fd)
+{
+    const int unsent = UNSENT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)); /* fails on unix sockets */
 }
 
 /* --- refusing before a handler runs --- */

@@ -124,6 +124,9 @@ err_t *http_tls_create(pool_t *errors, const char *cert, const char *key, SSL_CT
 void http_guard_config(http_server_t *server);       /* before the context is made */
 void http_guard_apply_limits(http_server_t *server); /* and whenever they change */
 void http_guard_socket(int fd, bool is_unix);
+/* The system keeps little of what is written; websockets have a queue of their own and need its room for
+ * bursts. */
+void http_guard_stream(int fd);
 /* Registers the filter that gives libh2o's own error answers a JSON body. */
 void http_guard_filter(h2o_pathconf_t *path);
 /* Answers a request that must not reach a handler (400, 414, 431, 503) and returns true. */

@@ -178,6 +178,7 @@ http_stream_t *http_stream_begin(http_request_t *request, int status, str_t cont
     h2o_req_t *native = request->native;
     http_stream_t *stream = POOL_NEW(request->pool, http_stream_t);
     request->stream = stream;
+    http_guard_stream(h2o_socket_get_fd(request->conn->sock));
     stream->generator = (h2o_generator_t){on_proceed, on_stop};
     stream->request = request;
     stream->flush = (http_flush_t){.fn = flush, .arg = stream};
