@@ -8,7 +8,9 @@ import * as notifications from './notifications.mjs';
 import * as signins from './signins.mjs';
 
 const wanted = process.argv.slice(2);
+// The clients' clock for idle connections stands still while psql is awaited: the server must not be the first to close.
 const env = {
+  BASALT_IDLE_TIMEOUT: '1h',
   BASALT_SCHEDULER: 'false',
   GOTRUE_MAILER_AUTOCONFIRM: 'true', BASALT_EXECUTOR_SHARED_SECRET: CANARIES.shared, SUPABASE_SERVICE_ROLE_KEY: SERVICE,
   SUPABASE_ANON_KEY: ANON, BASALT_CA_FILE: `${process.env.BASALT_TEST_DIR}/peer.crt`, BASALT_LOG_LEVEL: 'debug',
