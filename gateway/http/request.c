@@ -46,8 +46,9 @@ static void on_native_dispose(void *arg)
 static void split_target(http_request_t *request)
 {
     str_t target = from_native(request->native->input.path);
-    size_t scheme = str_find(target, STR("://"), 0);
-    if (target.len != 0 && target.base[0] != '/' && scheme != SIZE_MAX) {
+    bool is_path = target.len == 0 || target.base[0] == '/';
+    size_t scheme = is_path ? SIZE_MAX : str_find(target, STR("://"), 0);
+    if (scheme != SIZE_MAX) {
         size_t slash = str_find_char(target, '/', scheme + 3);
         target = slash != SIZE_MAX ? str_slice(target, slash, target.len) : STR("/");
     }
