@@ -7,6 +7,8 @@
  * longer. */
 #define COUNTED_FACTOR 32
 #define CHUNK_MIN (128 * 1024) /* smaller pieces cost wake-ups on both sides */
+/* Answers from this size on give way when all answers together keep too much. */
+#define EARLY_MIN (32 * 1024)
 /* Kept for a slow reader while other transactions stand behind his on the same connection: they must not wait
  * for him. Beyond it he is cut. */
 #define UNPAUSED_MAX (64 * 1024 * 1024)
@@ -141,7 +143,7 @@ void rest_stream_rows(rest_run_t *run)
     if (run->stream == NULL) {
         bool is_over = rest_buffered(run);
         size_t max = run->settings->buffer_max * (run->plan.is_count_page_total ? COUNTED_FACTOR : 1);
-        if (run->result.body.len <= (is_over ? CHUNK_MIN : max))
+        if (run->result.body.len <= (is_over ? EARLY_MIN : max))
             return;
         if (may_stream(run))
             begin(run);
