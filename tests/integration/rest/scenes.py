@@ -249,7 +249,7 @@ def read_slowly(path, bearer=None, rate=600000):
 
 
 def a_lively_but_slow_reader_is_cut_at_the_deadline_and_its_connection_returned():
-    got, is_whole = read_slowly("/big")
+    got, is_whole = read_slowly("/big", rate=400000)
     expect(is_whole, False)
     until(lambda: sql(ROWS_ARE_READ) == "0", 5, "the connection is free again")
     if not (1 << 20) < got < (8 << 20):
