@@ -276,7 +276,7 @@ def webhook(world, count):
 
 
 def was_met(listener):
-    listener.settimeout(0.05)
+    listener.setblocking(False)  # who came has come by now
     try:
         listener.accept()
         return True
@@ -284,8 +284,8 @@ def was_met(listener):
         return False
 
 
-INWARD = ("127.0.0.1", "localhost", "inward.test", "0.0.0.0", "127.1", "2130706433", "[::1]", "::1", "[::]", "[::ffff:127.0.0.1]",
-          "::ffff:7f00:1", "[64:ff9b::7f00:1]", "[2002:7f00:1::]")
+INWARD = ("127.0.0.1", "localhost", "inward.test", "0.0.0.0", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]",
+          "[2002:7f00:1::]")
 
 
 def addresses(world, count):
