@@ -164,17 +164,6 @@ static bool load(login_t *login)
 
 /* --- the gateway's own lock of the name --- */
 
-static str_t lower(pool_t *pool, str_t text)
-{
-    str_t copy = pool_str(pool, text);
-    char *bytes = (char *)copy.base;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (bytes[i] >= 'A' && bytes[i] <= 'Z')
-            bytes[i] = (char)(bytes[i] - 'A' + 'a');
-    }
-    return copy;
-}
-
 static int64_t seconds_until(pool_t *pool, str_t time)
 {
     struct tm tm = {0};
@@ -305,7 +294,8 @@ static void check(login_t *login, str_t client_addr, try_limit_t *limit, str_t n
 static void judge(login_t *login, try_limit_t *limit, str_t client_addr, str_t username, str_t password)
 {
     str_t said = directory_split_name(username).user; /* with or without a domain: one counter */
-    str_t name = lower(login->pool, str_slice(said.len > 0 ? said : str_trim(username), 0, NAME_MAX_LEN));
+    str_t name =
+        pool_lower(login->pool, str_slice(said.len > 0 ? said : str_trim(username), 0, NAME_MAX_LEN));
     str_t name_key = pool_concat(login->pool, 2, STR("name "), name);
     str_t addr_key = pool_concat(login->pool, 2, STR("addr "), client_addr);
     int64_t wait_s = 0, lock_s = number_of(login, "lockout_duration_minutes", 30) * 60;

@@ -107,17 +107,6 @@ str_t notify_line(pool_t *pool, str_t text)
     return copy;
 }
 
-static str_t upper(pool_t *pool, str_t text)
-{
-    str_t copy = notify_line(pool, text);
-    char *bytes = (char *)copy.base;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (bytes[i] >= 'a' && bytes[i] <= 'z')
-            bytes[i] = (char)(bytes[i] - 'a' + 'A');
-    }
-    return copy;
-}
-
 static str_t now_text(pool_t *pool)
 {
     return clock_iso8601(pool, clock_unix_ms());
@@ -169,8 +158,8 @@ void notify_job(pool_t *pool, const notify_settings_t *settings, str_t job_id, s
                       .log_details = log_details(pool, job_type, status),
                       .text = pretty(pool, details)};
     str_t type = notify_line(pool, job_type);
-    out->subject =
-        pool_printf(pool, "%s Job %.*s: %.*s", look->mark, STR_ARG(upper(pool, status)), STR_ARG(type));
+    out->subject = pool_printf(pool, "%s Job %.*s: %.*s", look->mark,
+                               STR_ARG(pool_upper(pool, notify_line(pool, status))), STR_ARG(type));
     out->title = pool_printf(pool, "Job %.*s", STR_ARG(notify_line(pool, status)));
     if (job_id.len > 0)
         notify_add_fact(out, "Job ID",

@@ -19,15 +19,6 @@ static bool is_clean(str_t url)
     return url.len > 0 && url.len <= URL_MAX_BYTES;
 }
 
-static str_t lower(pool_t *pool, str_t text)
-{
-    char *copy = pool_cstr(pool, text);
-    for (size_t i = 0; i < text.len; i++)
-        if (copy[i] >= 'A' && copy[i] <= 'Z')
-            copy[i] = (char)(copy[i] + 32);
-    return str_make(copy, text.len);
-}
-
 /* Splits "user@host:port" or "[v6]:port". */
 static bool split_authority(pool_t *pool, str_t authority, url_t *out)
 {
@@ -45,7 +36,7 @@ static bool split_authority(pool_t *pool, str_t authority, url_t *out)
         host_end = colon == SIZE_MAX ? authority.len : colon;
         out->host = str_slice(authority, 0, host_end);
     }
-    out->host = lower(pool, out->host);
+    out->host = pool_lower(pool, out->host);
     if (host_end == authority.len)
         return true;
     if (authority.base[host_end] != ':')
@@ -67,7 +58,7 @@ static bool parse_url(pool_t *pool, str_t url, url_t *out)
         if (!is_letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.')))
             return false;
     }
-    out->scheme = lower(pool, str_slice(url, 0, colon));
+    out->scheme = pool_lower(pool, str_slice(url, 0, colon));
     str_t rest = str_slice(url, colon + 1, url.len);
     if (!str_starts_with(rest, STR("//")))
         return true;

@@ -206,3 +206,22 @@ void crypt_wipe(void *memory, size_t len)
 {
     OPENSSL_cleanse(memory, len);
 }
+
+char *crypt_keep(str_t secret)
+{
+    char *copy = malloc(secret.len + 1);
+    if (copy == NULL)
+        abort();
+    if (secret.len > 0)
+        memcpy(copy, secret.base, secret.len);
+    copy[secret.len] = '\0';
+    return copy;
+}
+
+void crypt_forget(char *secret)
+{
+    if (secret == NULL)
+        return;
+    crypt_wipe(secret, strlen(secret));
+    free(secret);
+}

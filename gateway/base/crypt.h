@@ -32,6 +32,11 @@ bool crypt_unbase64(pool_t *pool, str_t text, str_t *out);
 bool crypt_aes256_cbc_encrypt(pool_t *pool, str_t key, str_t iv, str_t plain, str_t *out);
 bool crypt_aes256_cbc_decrypt(pool_t *pool, str_t key, str_t iv, str_t cipher, str_t *out);
 
+/* A copy of a secret on the heap with a zero behind it, for as long as something lives; crypt_forget wipes
+ * and frees it (NULL is allowed). */
+char *crypt_keep(str_t secret);
+void crypt_forget(char *secret);
+
 /* Overwrites memory that held a secret; never optimised away. */
 void crypt_wipe(void *memory, size_t len);
 

@@ -176,17 +176,6 @@ str_t pool_str(pool_t *pool, str_t s)
     return s.base != NULL ? str_make(pool_cstr(pool, s), s.len) : STR_NULL;
 }
 
-str_t pool_lower(pool_t *pool, str_t s)
-{
-    str_t copy = pool_str(pool, s);
-    char *bytes = (char *)copy.base;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (bytes[i] >= 'A' && bytes[i] <= 'Z')
-            bytes[i] = (char)(bytes[i] - 'A' + 'a');
-    }
-    return copy;
-}
-
 str_t pool_vprintf(pool_t *pool, const char *format, va_list args)
 {
     char small[256];
@@ -213,6 +202,28 @@ str_t pool_printf(pool_t *pool, const char *format, ...)
     str_t text = pool_vprintf(pool, format, args);
     va_end(args);
     return text;
+}
+
+/* A copy in which the letters from `first` on have moved by `distance`. */
+static str_t shift_case(pool_t *pool, str_t s, char first, int distance)
+{
+    str_t copy = pool_str(pool, s);
+    char *bytes = (char *)copy.base;
+    for (size_t i = 0; i < copy.len; i++) {
+        if (bytes[i] >= first && bytes[i] <= first + ('z' - 'a'))
+            bytes[i] = (char)(bytes[i] + distance);
+    }
+    return copy;
+}
+
+str_t pool_lower(pool_t *pool, str_t s)
+{
+    return shift_case(pool, s, 'A', 'a' - 'A');
+}
+
+str_t pool_upper(pool_t *pool, str_t s)
+{
+    return shift_case(pool, s, 'a', 'A' - 'a');
 }
 
 str_t pool_concat(pool_t *pool, size_t count, ...)

@@ -35,8 +35,9 @@ char *pool_cstr(pool_t *pool, str_t s);
 str_t pool_printf(pool_t *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 str_t pool_vprintf(pool_t *pool, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
-/* A copy with ASCII letters in lower case. */
+/* A copy with the ASCII letters in lower, or upper, case. */
 str_t pool_lower(pool_t *pool, str_t s);
+str_t pool_upper(pool_t *pool, str_t s);
 
 /* Joins two or more strings: pool_concat(pool, 3, a, b, c). */
 str_t pool_concat(pool_t *pool, size_t count, ...);

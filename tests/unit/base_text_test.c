@@ -198,6 +198,8 @@ static void texts_in_a_pool_end_with_zero(void **state)
     assert_string_equal(copy.base, "abc");
     assert_true(str_is_null(pool_str(pool, STR_NULL)));
     assert_string_equal(pool_concat(pool, 4, STR("a"), STR_NULL, STR("bc"), STR("")).base, "abc");
+    assert_string_equal(pool_lower(pool, STR("@AZaz[\xc3\x84")).base, "@azaz[\xc3\x84");
+    assert_string_equal(pool_upper(pool, STR("`AZaz{\xc3\xa4")).base, "`AZAZ{\xc3\xa4");
     char wide[2000];
     memset(wide, 'w', sizeof(wide));
     str_t printed = pool_printf(pool, "<%.*s>", 1999, wide);

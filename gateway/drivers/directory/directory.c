@@ -4,17 +4,6 @@
 
 #define GROUPS_MAX 500
 
-static str_t upper(pool_t *pool, str_t text)
-{
-    str_t copy = pool_str(pool, text);
-    char *bytes = (char *)copy.base;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (bytes[i] >= 'a' && bytes[i] <= 'z')
-            bytes[i] = (char)(bytes[i] - 'a' + 'A');
-    }
-    return copy;
-}
-
 directory_name_t directory_split_name(str_t typed)
 {
     str_t name = str_trim(typed);
@@ -190,7 +179,7 @@ static err_t *check_ipa(pool_t *pool, const directory_t *directory, str_t user, 
     take_person(pool, &found.entries[0], out);
     str_t uid = text_value(&found.entries[0], "uid");
     out->uid = uid.len > 0 ? uid : user;
-    out->realm = upper(pool, domain_of_dn(pool, directory->base_dn));
+    out->realm = pool_upper(pool, domain_of_dn(pool, directory->base_dn));
     out->principal = text_value(&found.entries[0], "krbPrincipalName");
     if (out->principal.len == 0)
         out->principal = pool_concat(pool, 3, out->uid, STR("@"), out->realm);
@@ -323,7 +312,7 @@ static err_t *check_ad(pool_t *pool, const directory_t *directory, const directo
     take_person(pool, &found.entries[0], out);
     str_t account = text_value(&found.entries[0], "sAMAccountName");
     out->uid = account.len > 0 ? account : name->user;
-    out->realm = upper(pool, domain);
+    out->realm = pool_upper(pool, domain);
     out->ad_domain = domain;
     out->principal = text_value(&found.entries[0], "userPrincipalName");
     if (out->principal.len == 0)

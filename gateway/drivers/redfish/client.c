@@ -10,17 +10,6 @@
 
 enum { WAIT_MAX_MS = 60000, RESPONSE_MAX = 8 << 20, HEADERS_MAX = 6 };
 
-static char *copy_secret(str_t secret)
-{
-    char *copy = malloc(secret.len + 1);
-    if (copy == NULL)
-        abort();
-    if (secret.len > 0)
-        memcpy(copy, secret.base, secret.len);
-    copy[secret.len] = '\0';
-    return copy;
-}
-
 static str_t base_url(pool_t *pool, str_t address)
 {
     bool is_bare_v6 = str_find_char(address, ':', 0) != SIZE_MAX && address.base[0] != '[' &&
@@ -37,7 +26,7 @@ redfish_t *redfish_create(const redfish_options_t *options)
     redfish->options.address = pool_str(pool, options->address);
     redfish->options.username = pool_str(pool, options->username);
     redfish->options.password = STR_NULL;
-    redfish->password = copy_secret(options->password);
+    redfish->password = crypt_keep(options->password);
     redfish->base_url = base_url(pool, options->address);
     redfish->fetch = fetch_create();
     redfish->auth = REDFISH_AUTH_BASIC;
@@ -228,8 +217,7 @@ err_t *redfish_get(redfish_t *redfish, pool_t *pool, str_t path, json_t **out)
     /* The session ended under us (the device restarted, or somebody cleared it): one new one, one repetition.
      */
     redfish->is_renewed = true;
-    crypt_wipe(redfish->token, strlen(redfish->token));
-    free(redfish->token);
+    crypt_forget(redfish->token);
     redfish->token = NULL;
     str_t former = redfish->session_path;
     err_t *again = redfish_open(redfish, pool);

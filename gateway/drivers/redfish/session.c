@@ -47,7 +47,7 @@ err_t *redfish_open(redfish_t *redfish, pool_t *pool)
         redfish->auth = REDFISH_AUTH_BASIC;
         return NULL;
     }
-    free(redfish->token);
+    crypt_forget(redfish->token);
     redfish->token = strndup(token.base, token.len);
     redfish->session_path = pool_str(redfish->pool, location);
     redfish->auth = REDFISH_AUTH_SESSION;
@@ -104,11 +104,9 @@ void redfish_destroy(redfish_t *redfish)
         return;
     if (redfish->token != NULL) {
         close_session(redfish);
-        crypt_wipe(redfish->token, strlen(redfish->token));
-        free(redfish->token);
+        crypt_forget(redfish->token);
     }
-    crypt_wipe(redfish->password, strlen(redfish->password));
-    free(redfish->password);
+    crypt_forget(redfish->password);
     fetch_destroy(redfish->fetch);
     pool_destroy(redfish->pool);
 }

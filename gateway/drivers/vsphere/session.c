@@ -4,17 +4,6 @@
 
 #include <stdlib.h>
 
-static char *copy_secret(str_t secret)
-{
-    char *copy = malloc(secret.len + 1);
-    if (copy == NULL)
-        abort();
-    if (secret.len > 0)
-        memcpy(copy, secret.base, secret.len);
-    copy[secret.len] = '\0';
-    return copy;
-}
-
 vsphere_t *vsphere_create(const vsphere_options_t *options)
 {
     pool_t *pool = pool_create();
@@ -25,7 +14,7 @@ vsphere_t *vsphere_create(const vsphere_options_t *options)
     vsphere->options.username = pool_str(pool, options->username);
     vsphere->options.ca_file = options->ca_file.len > 0 ? pool_str(pool, options->ca_file) : STR_NULL;
     vsphere->options.password = STR_NULL;
-    vsphere->password = copy_secret(options->password);
+    vsphere->password = crypt_keep(options->password);
     vsphere->fetch = fetch_create();
     return vsphere;
 }
@@ -117,9 +106,8 @@ void vsphere_destroy(vsphere_t *vsphere)
         return;
     if (vsphere->is_signed_in)
         logout(vsphere);
-    crypt_wipe(vsphere->password, strlen(vsphere->password));
+    crypt_forget(vsphere->password);
     crypt_wipe(vsphere->cookie, sizeof(vsphere->cookie));
-    free(vsphere->password);
     fetch_destroy(vsphere->fetch);
     pool_destroy(vsphere->pool);
 }
