@@ -27,8 +27,10 @@ static err_t *read_post(auth_call_t *call, verify_t *out)
     if ((email.len > 0) == (phone.len > 0))
         return call_error(call, 400, "validation_failed",
                           "Only an email address or phone number should be provided on verify");
-    if (phone.len > 0) /* no SMS was ever sent */
-        return call_error(call, 403, "otp_expired", "Token has expired or is invalid");
+    if (phone.len > 0) { /* no SMS was ever sent */
+        err = address_check_phone(call->pool, phone, &phone);
+        return err != NULL ? err : call_error(call, 403, "otp_expired", "Token has expired or is invalid");
+    }
     if (address_check_email(call->pool, email, &out->email) != NULL)
         return call_error(call, 422, "validation_failed", "Invalid email format");
     out->is_by_code = true;

@@ -133,6 +133,7 @@ export async function verify_refuses_odd_requests({ mailing }) {
     [{ type: 'signup', token_hash: 'x', email: 'a@b.c' }, 400], [{ type: 'signup', token: '1' }, 400],
     [{ type: 'signup', token: '1', email: 'bad' }, 422], [{ type: 'who', token_hash: 'x' }, 400],
     [{ type: 'recovery', token_hash: 'x' }, 403], [{ type: 'sms', token: '1', phone: '491234567' }, 403],
+    [{ type: 'sms', token: '1', phone: 'xyz' }, 400],
   ];
   for (const [body, status] of cases) assert.equal((await mailing.post('/verify', body)).status, status, JSON.stringify(body));
   assert.equal((await mailing.get('/verify?type=signup')).status, 400);
