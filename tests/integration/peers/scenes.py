@@ -94,11 +94,21 @@ IMAGES = ["a b.iso", "tools.IMG"]
 
 
 def shares(world, count):
+    """The servers leave their ports to the scenes that follow."""
+    before = len(world.processes)
+    try:
+        share_servers_answer(world, count)
+    finally:
+        for process in reversed(world.processes[before:]):
+            process.terminate()
+            process.wait(30)
+
+
+def share_servers_answer(world, count):
     images = servers.make_images(world.directory)
     servers.port_mapper(world)
     servers.smb(world, images, "daemon", CANARY)
-    servers.web(images, 80)
-    servers.web(images, 443, world.certs, "peer.test")
+    webs = [servers.web(images, 80), servers.web(images, 443, world.certs, "peer.test")]
     until("the port mapper", 20, lambda: accepts(servers.NFS, 111))
     servers.nfs(world, images)
     for address, port in ((servers.NFS, 2049), (servers.SMB, 445)):
@@ -135,6 +145,9 @@ def shares(world, count):
     status, answer = test_share(world, "nfs", servers.NFS, "/iso", lists=False)
     count.check(answer["success"] and answer["files"] == [] and "listing_error" not in answer, "a listing can be left out",
                 json.dumps(answer))
+    for one in webs:
+        one.shutdown()
+        one.server_close()
 
 
 def test_share(world, kind, host, export, username="", password="", path="linux one", lists=True):
