@@ -139,6 +139,7 @@ void conn_destroy(conn_t *conn)
     if (conn->wire != NULL)
         wire_close(conn->wire);
     stmt_cache_destroy(conn->stmts);
+    db_wash_dispose(&conn->wash);
     free(conn);
 }
 

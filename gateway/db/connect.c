@@ -17,15 +17,6 @@ static const char pinned_options[] =
     "-c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=1 "
     "-c bytea_output=hex -c client_min_messages=error"; /* notices have no reader */
 
-const char *const DB_WASH[] = {
-    "select pg_catalog.set_config('role', 'none', false), pg_catalog.pg_advisory_unlock_all()",
-    "RESET ALL",
-    "DISCARD TEMP",
-    "DISCARD SEQUENCES",
-    "UNLISTEN *",
-};
-const size_t DB_WASH_COUNT = sizeof(DB_WASH) / sizeof(DB_WASH[0]);
-
 enum { PARAMS_MAX = 64 };
 
 typedef struct {

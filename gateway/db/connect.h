@@ -13,11 +13,6 @@
  * Never NULL: look at PQstatus. The caller finishes it. Any thread. */
 PGconn *db_connect_blocking(str_t conninfo);
 
-/* Statements that wipe what functions may have left in a session: role, settings, locks, temporary tables,
- * sequences' last values, LISTEN. Run as one transaction; prepared statements stay. */
-extern const char *const DB_WASH[];
-extern const size_t DB_WASH_COUNT;
-
 typedef struct db_connect db_connect_t;
 
 /* The same on a helper thread. `done` gets the connection (owned by it from then on; its status may be bad),

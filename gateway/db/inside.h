@@ -16,6 +16,7 @@
 #include "db/pg_error.h"
 #include "db/stmt_cache.h"
 #include "db/tx.h"
+#include "db/wash.h"
 #include "db/wire.h"
 
 typedef struct conn conn_t;
@@ -101,8 +102,7 @@ struct conn {
     bool is_shared;   /* BUSY with fast transactions: others may join */
     bool is_draining; /* no more may join: an exclusive transaction waits for it */
     bool must_flush_stmts;
-    bool is_dirty;        /* a write or a call ran since the last wash */
-    uint64_t last_caller; /* hash of role and claims */
+    db_wash_t wash;
     int64_t opened_us, idle_since_us, last_sync_us;
     int64_t last_heard_us; /* when the server last sent something, or reading was resumed */
     loop_timer_t wake;     /* zero delay: sweep or go on reading */

@@ -387,7 +387,7 @@ static void look_after(conn_t *conn, int64_t now)
         conn_mark_broken(conn, "no answer in time");
     else if (conn->state == CONN_STATE_IDLE && is_worn_out(conn, now))
         remove_conn(conn);
-    else if (conn->state == CONN_STATE_IDLE && conn->is_dirty)
+    else if (conn->state == CONN_STATE_IDLE && conn->wash.is_due)
         segment_send_wash(conn);
 }
 

@@ -215,23 +215,25 @@ bool segment_send_housekeeping(conn_t *conn, const char *const *texts, size_t co
     return ok && send_sync(conn);
 }
 
-/* Session state that a function may have left must not reach another caller. */
+static bool send_wash(conn_t *conn)
+{
+    return segment_send_housekeeping(conn, DB_WASH, DB_WASH_COUNT, true);
+}
+
 bool segment_send_wash(conn_t *conn)
 {
-    conn->is_dirty = false;
-    return segment_send_housekeeping(conn, DB_WASH, DB_WASH_COUNT, true);
+    conn->wash.is_due = false;
+    return send_wash(conn);
 }
 
 static bool wash_for(conn_t *conn, const db_tx_spec_t *spec)
 {
     if (conn->pool->options.is_trusting)
         return true;
-    uint64_t caller = str_hash(spec->role) * 31 + str_hash(setting(spec, STR("request.jwt.claims")));
-    bool must_wash = conn->is_dirty && caller != conn->last_caller;
-    bool ok = !must_wash || segment_send_wash(conn);
-    conn->last_caller = caller;
-    conn->is_dirty = conn->is_dirty || spec->is_exclusive || !spec->is_read_only;
-    return ok;
+    bool may_leave = spec->is_exclusive || !spec->is_read_only;
+    bool must_wash =
+        db_wash_before(&conn->wash, spec->role, setting(spec, STR("request.jwt.claims")), may_leave);
+    return !must_wash || send_wash(conn);
 }
 
 static bool close_stale_stmts(conn_t *conn)

@@ -57,10 +57,7 @@ static bool send_plain(PGconn *pg, const char *sql)
 static bool send_opening(session_conn_t *conn, pool_t *pool, const db_session_who_t *who, size_t *commands,
                          size_t *syncs)
 {
-    uint64_t caller = str_hash(who->role) * 31 + str_hash(who->claims_json);
-    bool must_wash = conn->is_dirty && caller != conn->last_caller;
-    conn->last_caller = caller;
-    conn->is_dirty = (conn->is_dirty && !must_wash) || !str_is_null(who->role);
+    bool must_wash = db_wash_before(&conn->wash, who->role, who->claims_json, !str_is_null(who->role));
     bool ok = true;
     for (size_t i = 0; must_wash && ok && i < DB_WASH_COUNT; i++)
         ok = send_plain(conn->pg, DB_WASH[i]);

@@ -35,6 +35,7 @@ static void conn_close(session_conn_t *conn)
 {
     PQfinish(conn->pg);
     stmt_cache_destroy(conn->stmts);
+    db_wash_dispose(&conn->wash);
     free(conn);
 }
 

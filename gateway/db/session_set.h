@@ -4,6 +4,7 @@
 
 #include "db/session.h"
 #include "db/stmt_cache.h"
+#include "db/wash.h"
 
 #include <libpq-fe.h>
 
@@ -12,14 +13,13 @@ typedef struct session_conn {
     struct session_conn *next;
     PGconn *pg;
     stmt_cache_t *stmts;
-    uint32_t generation;  /* of the set's options when opened */
-    uint64_t last_caller; /* hash of role and claims */
-    bool is_dirty;        /* code of others ran as an impersonated role since the last wash */
-    bool is_broken;       /* not to be used again */
-    bool is_fresh;        /* opened for this very borrower */
-    bool has_begun;       /* the server has answered the last BEGIN */
-    int limit_ms;         /* of waiting for an answer: statement_timeout and some grace */
-    int64_t deadline_us;  /* no answer is awaited beyond it; 0: none */
+    uint32_t generation; /* of the set's options when opened */
+    db_wash_t wash;
+    bool is_broken;      /* not to be used again */
+    bool is_fresh;       /* opened for this very borrower */
+    bool has_begun;      /* the server has answered the last BEGIN */
+    int limit_ms;        /* of waiting for an answer: statement_timeout and some grace */
+    int64_t deadline_us; /* no answer is awaited beyond it; 0: none */
 } session_conn_t;
 
 /* An idle connection, or a new one. Waits until `deadline_us` (0: none) at most. Errors: PGRST003 none in
