@@ -98,8 +98,7 @@ static void append_value(buf_t *out, const config_t *config, const config_key_t 
 /* The name under which PostgREST knows the key; the null string: it does not. */
 static str_t peer_name(const config_key_t *key)
 {
-    static const char *const OURS[] = {"PGRST_DB_TIMEZONE_ENABLED", "PGRST_RAW_MEDIA_TYPES",
-                                       "PGRST_INTERNAL_SCHEMA_CACHE_QUERY_SLEEP"};
+    static const char *const OURS[] = {"PGRST_RAW_MEDIA_TYPES", "PGRST_INTERNAL_SCHEMA_CACHE_QUERY_SLEEP"};
     str_t names = str_from_c(key->names);
     while (!str_is_null(names)) {
         str_t name = str_split(&names, ' ');

@@ -54,7 +54,6 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"PGRST_DB_PLAN_ENABLED", CONFIG_BOOL, "false", false, true, "Allow execution plans as a media type"},
     {"PGRST_DB_AGGREGATES_ENABLED", CONFIG_BOOL, "false", false, true, "Allow aggregate functions"},
     {"PGRST_DB_TX_END", CONFIG_STRING, "commit", false, true, "commit, commit-allow-override, rollback or rollback-allow-override"},
-    {"PGRST_DB_TIMEZONE_ENABLED", CONFIG_BOOL, "true", false, true, "Honour Prefer: timezone"},
     {"PGRST_DB_HOISTED_TX_SETTINGS", CONFIG_STRING, "statement_timeout, plan_filter.statement_cost_limit, default_transaction_isolation", false, true, "Settings of functions that are applied to the transaction"},
     {"BASALT_SCHEMA_POLL", CONFIG_DURATION_MS, "10s", false, true, "Looking for changes of the catalog where no event trigger tells of them; 0: never"},
     {"PGRST_DB_CHANNEL", CONFIG_STRING, "pgrst", false, false, "Channel for reload notifications"},
