@@ -16,7 +16,9 @@ struct offload {
     void (*done)(void *arg);
     void (*drop)(void *arg);
     void *arg;
-    pthread_mutex_t lock; /* guards the two flags and the moment of posting */
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock; /* guards is_abandoned and the moment of posting */
     bool is_abandoned;
 };
 
@@ -29,9 +31,9 @@ static void offload_free(offload_t *offload)
 static void on_finished(void *arg)
 {
     offload_t *offload = arg;
-    /* The thread may still be inside its unlock. */
-    pthread_mutex_lock(&offload->lock);
-    pthread_mutex_unlock(&offload->lock);
+    /* All that is left to it is its end; a process that ended before would take libraries from under it. */
+    if (offload->has_thread)
+        pthread_join(offload->thread, NULL);
     void (*end)(void *) = offload->is_abandoned ? offload->drop : offload->done;
     void *end_arg = offload->arg;
     offload_free(offload);
@@ -47,6 +49,8 @@ static void post_or_drop(offload_t *offload)
     }
     pthread_mutex_unlock(&offload->lock);
     if (is_abandoned) {
+        if (offload->has_thread)
+            pthread_detach(offload->thread);
         offload->drop(offload->arg);
         offload_free(offload);
     }
@@ -65,19 +69,19 @@ static bool start_thread(offload_t *offload)
 {
     pthread_attr_t attr;
     sigset_t all, before;
-    pthread_t thread;
     pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, 512 * 1024);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_fetch_add(&running, 1);
-    int failed = pthread_create(&thread, &attr, thread_main, offload);
+    pthread_mutex_lock(&offload->lock); /* it looks at its own handle */
+    offload->has_thread = pthread_create(&offload->thread, &attr, thread_main, offload) == 0;
+    pthread_mutex_unlock(&offload->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    if (failed != 0)
+    if (!offload->has_thread)
         atomic_fetch_sub(&running, 1);
-    return failed == 0;
+    return offload->has_thread;
 }
 
 offload_t *offload_start(loop_t *loop, void (*run)(void *arg), void (*done)(void *arg),
