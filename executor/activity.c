@@ -5,20 +5,6 @@
 #include "base/read_json.h"
 #include "base/redact.h"
 
-static const char *operation_name(redfish_operation_t operation)
-{
-    switch (operation) {
-    case REDFISH_SESSION_CREATE:
-        return "session_create";
-    case REDFISH_SESSION_DELETE:
-        return "session_delete";
-    case REDFISH_API_FALLBACK:
-        return "idrac_api_fallback";
-    default:
-        return "idrac_api";
-    }
-}
-
 static json_t *text_value(str_t text)
 {
     json_t *value = json_stringn(text.base != NULL ? text.base : "", text.len);
@@ -63,8 +49,9 @@ json_t *activity_row(pool_t *pool, const settings_t *settings, const activity_ab
     json_object_set_new(row, "timestamp", text_value(clock_iso8601(pool, clock_unix_ms())));
     json_object_set_new(row, "command_type", text_value(record->method));
     json_object_set_new(row, "operation_type",
-                        json_string(about->operation_type != NULL ? about->operation_type
-                                                                  : operation_name(record->operation)));
+                        json_string(about->operation_type != NULL
+                                        ? about->operation_type
+                                        : redfish_operation_name(record->operation)));
     json_object_set_new(row, "endpoint", text_value(redact_text(pool, record->path, &about->secret, 1)));
     json_object_set_new(row, "full_url", text_value(redact_text(pool, record->url, &about->secret, 1)));
     json_object_set_new(row, "request_headers", headers_of(pool, about, record));

@@ -11,25 +11,11 @@ typedef struct {
     const device_where_t *where;
 } recorder_t;
 
-static const char *operation_name(redfish_operation_t operation)
-{
-    switch (operation) {
-    case REDFISH_SESSION_CREATE:
-        return "session_create";
-    case REDFISH_SESSION_DELETE:
-        return "session_delete";
-    case REDFISH_API_FALLBACK:
-        return "idrac_api_fallback";
-    default:
-        return "idrac_api";
-    }
-}
-
 static void on_record(void *arg, const redfish_record_t *record)
 {
     const recorder_t *recorder = arg;
     activity_t activity = {.command_type = pool_cstr(recorder->task->pool, record->method),
-                           .operation_type = operation_name(record->operation),
+                           .operation_type = redfish_operation_name(record->operation),
                            .source = "edge_function",
                            .endpoint = record->path,
                            .full_url = record->url,
@@ -155,6 +141,19 @@ str_t device_info_failure(api_task_t *task, const char *stage, const err_t *err)
     return pool_printf(
         task->pool, is_root ? "iDRAC responded with status %d" : "System info request failed with status %d",
         (int)err->status);
+}
+
+void device_info_emit_system(emit_t *emit, const device_info_t *info)
+{
+    const redfish_system_t *system = &info->system;
+    emit_kv_string(emit, "hostname", system->hostname);
+    emit_kv_string(emit, "manufacturer", system->manufacturer);
+    emit_kv_string(emit, "model", system->model);
+    emit_kv_string(emit, "service_tag", system->service_tag);
+    emit_kv_string(emit, "bios_version", system->bios_version);
+    emit_kv_string(emit, "power_state", system->power_state);
+    emit_kv_string(emit, "idrac_firmware", system->firmware_version);
+    emit_kv_string(emit, "redfish_version", info->identity.redfish_version);
 }
 
 void device_info_emit_times(emit_t *emit, const device_info_t *info)

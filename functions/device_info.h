@@ -28,6 +28,9 @@ err_t *device_info_read(api_task_t *task, const device_where_t *where, device_in
 /* Text of an upstream failure for `details`. */
 str_t device_info_failure(api_task_t *task, const char *stage, const err_t *err);
 
+/* What the tables call it, "hostname" to "redfish_version", into the current object. */
+void device_info_emit_system(emit_t *emit, const device_info_t *info);
+
 /* "response_times" and "auth_method", into the current object. */
 void device_info_emit_times(emit_t *emit, const device_info_t *info);
 

@@ -24,7 +24,6 @@ static void reply(api_task_t *task, const device_where_t *where, const device_in
 {
     buf_t out;
     emit_t emit;
-    const redfish_system_t *system = &info->system;
     buf_init(&out, task->pool, 1024);
     emit_init(&emit, &out);
     emit_object_begin(&emit);
@@ -32,14 +31,7 @@ static void reply(api_task_t *task, const device_where_t *where, const device_in
     emit_key(&emit, STR("serverInfo"));
     emit_object_begin(&emit);
     emit_kv_string(&emit, "ip_address", where->address);
-    emit_kv_string(&emit, "hostname", system->hostname);
-    emit_kv_string(&emit, "manufacturer", system->manufacturer);
-    emit_kv_string(&emit, "model", system->model);
-    emit_kv_string(&emit, "service_tag", system->service_tag);
-    emit_kv_string(&emit, "bios_version", system->bios_version);
-    emit_kv_string(&emit, "power_state", system->power_state);
-    emit_kv_string(&emit, "idrac_firmware", system->firmware_version);
-    emit_kv_string(&emit, "redfish_version", info->identity.redfish_version);
+    device_info_emit_system(&emit, info);
     emit_kv_raw(&emit, "supported_endpoints", info->endpoints);
     emit_object_end(&emit);
     device_info_emit_times(&emit, info);

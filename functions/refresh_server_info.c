@@ -56,14 +56,7 @@ static str_t server_json(api_task_t *task, const device_info_t *info)
     buf_init(&out, task->pool, 1024);
     emit_init(&emit, &out);
     emit_object_begin(&emit);
-    emit_kv_string(&emit, "hostname", system->hostname);
-    emit_kv_string(&emit, "manufacturer", system->manufacturer);
-    emit_kv_string(&emit, "model", system->model);
-    emit_kv_string(&emit, "service_tag", system->service_tag);
-    emit_kv_string(&emit, "bios_version", system->bios_version);
-    emit_kv_string(&emit, "power_state", system->power_state);
-    emit_kv_string(&emit, "idrac_firmware", system->firmware_version);
-    emit_kv_string(&emit, "redfish_version", info->identity.redfish_version);
+    device_info_emit_system(&emit, info);
     emit_count(&emit, "cpu_count", system->cpu_count);
     emit_count(&emit, "memory_gb", system->memory_gb);
     emit_kv_string(&emit, "product_name", system->model);

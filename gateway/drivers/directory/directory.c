@@ -108,20 +108,25 @@ static void take_person(pool_t *pool, const ldap_entry_t *entry, directory_perso
     take_groups(pool, entry, "memberOf", out);
 }
 
-/* --- FreeIPA and its like */
-
-static ldap_server_t ipa_server(const directory_t *directory)
+static ldap_server_t server_of(const directory_t *directory, str_t host, int64_t port, bool is_tls)
 {
-    return (ldap_server_t){.host = directory->server_host,
-                           .port =
-                               (uint16_t)(directory->is_tls ? directory->ldaps_port : directory->server_port),
-                           .tls = directory->is_tls ? LDAP_TLS_IMPLICIT : LDAP_TLS_TRY,
+    return (ldap_server_t){.host = host,
+                           .port = (uint16_t)port,
+                           .tls = is_tls ? LDAP_TLS_IMPLICIT : LDAP_TLS_TRY,
                            .is_tls_unverified = !directory->is_verified,
                            .ca_pem = directory->ca_pem,
                            .ca_file = directory->ca_file,
                            .addr_policy = directory->addr_policy,
                            .timeout_ms = (int)directory->timeout_s * 1000,
                            .deadline_us = directory->deadline_us};
+}
+
+/* --- FreeIPA and its like */
+
+static ldap_server_t ipa_server(const directory_t *directory)
+{
+    return server_of(directory, directory->server_host,
+                     directory->is_tls ? directory->ldaps_port : directory->server_port, directory->is_tls);
 }
 
 /* A search base may be written with or without the directory's own. */
@@ -229,15 +234,7 @@ static err_t *find_nested(pool_t *pool, const ldap_server_t *server, const ldap_
 
 static ldap_server_t ad_server(const directory_t *directory)
 {
-    return (ldap_server_t){.host = directory->ad_host,
-                           .port = (uint16_t)directory->ad_port,
-                           .tls = directory->is_ad_tls ? LDAP_TLS_IMPLICIT : LDAP_TLS_TRY,
-                           .is_tls_unverified = !directory->is_verified,
-                           .ca_pem = directory->ca_pem,
-                           .ca_file = directory->ca_file,
-                           .addr_policy = directory->addr_policy,
-                           .timeout_ms = (int)directory->timeout_s * 1000,
-                           .deadline_us = directory->deadline_us};
+    return server_of(directory, directory->ad_host, directory->ad_port, directory->is_ad_tls);
 }
 
 static err_t *no_such_user(pool_t *pool)

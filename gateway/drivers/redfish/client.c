@@ -267,3 +267,17 @@ err_t *redfish_patch(redfish_t *redfish, pool_t *pool, str_t path, json_t *body,
 {
     return write_call(redfish, pool, STR("PATCH"), path, body, out);
 }
+
+const char *redfish_operation_name(redfish_operation_t operation)
+{
+    switch (operation) {
+    case REDFISH_SESSION_CREATE:
+        return "session_create";
+    case REDFISH_SESSION_DELETE:
+        return "session_delete";
+    case REDFISH_API_FALLBACK:
+        return "idrac_api_fallback";
+    default:
+        return "idrac_api";
+    }
+}

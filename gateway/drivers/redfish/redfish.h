@@ -24,6 +24,10 @@ typedef enum {
     REDFISH_SESSION_DELETE
 } redfish_operation_t;
 
+/* As activity rows call it (operation_type): idrac_api, idrac_api_fallback, session_create, session_delete.
+ */
+const char *redfish_operation_name(redfish_operation_t operation);
+
 /* One exchange, borrowed for the call. Headers and bodies are as sent: they hold secrets, the consumer
  * redacts. */
 typedef struct {
