@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { BREAKER_FAILURES = 3, BREAKER_MS = 30 * 60 * 1000, STREAM_RETRY_MAX_S = 30 };
+enum { STREAM_RETRY_MAX_S = 30 };
 
 void executor_wake(executor_t *executor)
 {
@@ -55,11 +55,7 @@ static void note_pause(executor_t *executor, bool is_paused)
 static void apply_settings(executor_t *executor, gateway_client_t *client)
 {
     settings_t settings = settings_get(executor->settings, client);
-    redfish_guard_options_t options = {.concurrent_max = settings.idrac_concurrent,
-                                       .delay_ms = settings.idrac_delay_ms,
-                                       .failures_max = BREAKER_FAILURES,
-                                       .open_ms = BREAKER_MS};
-    redfish_guard_set_options(executor->guard, &options);
+    redfish_guard_set_pace(executor->guard, settings.idrac_concurrent, settings.idrac_delay_ms);
 }
 
 /* Milliseconds until a scheduled job is due, when that is sooner than the poll; else the poll interval. */

@@ -74,8 +74,11 @@ static int within(int64_t value, int low, int high)
 
 static err_t *fill(executor_t *executor, const config_t *config, pool_t *pool)
 {
-    static const redfish_guard_options_t GUARD = {
-        .concurrent_max = 4, .delay_ms = 500, .failures_max = 3, .open_ms = 30 * 60 * 1000};
+    static const redfish_guard_options_t GUARD = {.concurrent_max = 4,
+                                                  .delay_ms = 500,
+                                                  .failures_max = 3,
+                                                  .refused_ms = 30 * 60 * 1000,
+                                                  .unwell_ms = 60 * 1000};
     char host[256] = "unknown";
     gethostname(host, sizeof(host) - 1);
     str_t id = config_str(config, "BASALT_EXECUTOR_ID");

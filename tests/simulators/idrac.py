@@ -14,12 +14,14 @@ Admin endpoint (plain HTTP, loopback), JSON in and out; {i} is the server's numb
                                        "sel":"text of a new log entry","password":"..","drop_sessions":true}
   POST   /servers/{i}/faults          {"kind":"status","status":503,"path":"regex","method":"GET","count":3}
   DELETE /servers/{i}/faults          removes them all
-  POST   /servers/{i}/reboot          {"seconds":5}: unreachable for that long, sessions are gone
+  POST   /servers/{i}/reboot          {"seconds":5}: unreachable for that long, sessions are gone;
+                                       {"connections":2}: until so many were turned away
 
 Kinds of faults (path and method select requests, count limits how often; absent: all, for ever):
   status=N          answers N with Dell's error body; retry_after=SECONDS adds the header
   stall[=S]         takes the request and answers nothing for S seconds (default 600)
   slow=S            answers after S seconds
+  hold              answers once the faults are removed
   drip=S            sends one byte each S seconds
   drop              closes the connection without an answer
   cut               sends half of the body, then closes
@@ -63,7 +65,7 @@ class Gone(Exception):
 
 
 class Fault:
-    KINDS = ("status", "stall", "slow", "drip", "drop", "cut", "garbage", "wrong", "huge", "deep", "loop", "certificate",
+    KINDS = ("status", "stall", "slow", "hold", "drip", "drop", "cut", "garbage", "wrong", "huge", "deep", "loop", "certificate",
              "session-limit", "no-session")
 
     def __init__(self, spec):
@@ -75,6 +77,7 @@ class Fault:
         self.method = spec.get("method")
         self.count = int(spec["count"]) if "count" in spec else None
         self.retry_after = spec.get("retry_after")
+        self.removed = threading.Event()
 
     def takes(self, method, target):
         if self.kind == "certificate" or self.count == 0:
@@ -133,7 +136,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.device = Device(index, options)
         self.faults, self.requests = [], []
         self.fault_lock = threading.Lock()
-        self.down_until = 0.0
+        self.down_until, self.down_for = 0.0, 0
         self.verbose = options.verbose
         self.is_legacy = options.legacy_tls
         self.context = make_context(make_certificate(directory, "%d" % index, address[0]), self.is_legacy)
@@ -142,7 +145,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def finish_request(self, request, client_address):
         # In the connection's own thread, so that a stalled handshake holds up nobody else.
-        if time.time() < self.down_until:
+        if self.is_down(is_new=True):
             return
         is_wrong = any(fault.kind == "certificate" for fault in self.faults)
         request.settimeout(120)
@@ -160,9 +163,23 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                     return fault
         return None
 
-    def reboot(self, seconds):
-        self.down_until = time.time() + seconds
+    def is_down(self, is_new=False):
+        with self.fault_lock:
+            if self.down_for == 0:
+                return time.time() < self.down_until
+            self.down_for -= is_new
+            return True
+
+    def reboot(self, seconds=0.0, connections=0):
+        with self.fault_lock:
+            self.down_until, self.down_for = time.time() + seconds, connections
         self.device.change({"drop_sessions": True})
+
+    def remove_faults(self):
+        with self.fault_lock:
+            for fault in self.faults:
+                fault.removed.set()
+            self.faults.clear()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -174,7 +191,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do(self):
         server = self.server
-        if time.time() < server.down_until:
+        if server.is_down():
             raise Gone
         length = int(self.headers.get("Content-Length") or 0)
         if length > BODY_MAX:
@@ -217,6 +234,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Gone
         if kind == "slow":
             time.sleep(float(value or 5))
+            return False
+        if kind == "hold":
+            fault.removed.wait(600)
+            if self.server.is_down():
+                raise Gone
             return False
         if kind in ("cut", "drip", "loop"):
             return False
@@ -294,7 +316,8 @@ class Admin(http.server.BaseHTTPRequestHandler):
     @staticmethod
     def describe(server):
         return dict(server.device.describe(), address="%s:%d" % server.server_address[:2],
-                    faults=[fault.kind for fault in server.faults], requests=len(server.requests))
+                    faults=[fault.kind for fault in server.faults], requests=len(server.requests),
+                    down_for=server.down_for)
 
     def one(self, server, what, body):
         key = (self.command, what)
@@ -310,10 +333,10 @@ class Admin(http.server.BaseHTTPRequestHandler):
             with server.fault_lock:
                 server.faults.append(Fault(body))
         elif key == ("DELETE", "faults"):
-            with server.fault_lock:
-                server.faults.clear()
+            server.remove_faults()
         elif key == ("POST", "reboot"):
-            server.reboot(float(body.get("seconds", 5)))
+            connections = int(body.get("connections", 0))
+            server.reboot(float(body.get("seconds", 0 if connections else 5)), connections)
         else:
             return None
         return self.describe(server)

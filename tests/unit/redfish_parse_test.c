@@ -139,39 +139,78 @@ static void test_only_idracs_are_taken_for_idracs(void **state)
     pool_destroy(pool);
 }
 
-static void test_the_breaker_opens_after_failures_in_a_row(void **state)
+/* One call with this end; false when the breaker is open, `*wait_ms` then tells for how long. */
+static bool call_of(redfish_guard_t *guard, const char *device, bool is_forced,
+                    redfish_guard_outcome_t outcome, int64_t *wait_ms)
 {
-    redfish_guard_options_t options = {.concurrent_max = 2, .failures_max = 3, .open_ms = 60000};
+    str_t address = str_from_c(device);
+    if (redfish_guard_enter(guard, address, is_forced, NULL, wait_ms) != REDFISH_GUARD_ENTERED)
+        return false;
+    redfish_guard_leave(guard, address, outcome);
+    return true;
+}
+
+static void test_the_breaker_opens_after_refusals_in_a_row(void **state)
+{
+    redfish_guard_options_t options = {
+        .concurrent_max = 2, .failures_max = 3, .refused_ms = 1800000, .unwell_ms = 60000};
     redfish_guard_t *guard = redfish_guard_create(&options);
-    str_t device = STR("10.0.0.1");
     int64_t wait_ms = 0;
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(redfish_guard_enter(guard, device, false, NULL, &wait_ms), REDFISH_GUARD_ENTERED);
-        redfish_guard_leave(guard, device, REDFISH_GUARD_FAILED);
-    }
-    redfish_guard_enter(guard, device, false, NULL, &wait_ms);
-    redfish_guard_leave(guard, device, REDFISH_GUARD_GOOD); /* resets */
+    for (int i = 0; i < 2; i++)
+        assert_true(call_of(guard, "a", false, REDFISH_GUARD_REFUSED, &wait_ms));
+    assert_true(call_of(guard, "a", false, REDFISH_GUARD_GOOD, &wait_ms)); /* from the beginning */
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(redfish_guard_enter(guard, device, false, NULL, &wait_ms), REDFISH_GUARD_ENTERED);
-        redfish_guard_leave(guard, device, REDFISH_GUARD_FAILED);
+        assert_true(call_of(guard, "a", false, REDFISH_GUARD_REFUSED, &wait_ms));
+        if (i < 2) /* neither changes the number of refusals */
+            assert_true(
+                call_of(guard, "a", false, i == 0 ? REDFISH_GUARD_UNWELL : REDFISH_GUARD_NEUTRAL, &wait_ms));
     }
-    assert_int_equal(redfish_guard_enter(guard, device, false, NULL, &wait_ms), REDFISH_GUARD_OPEN);
-    assert_true(wait_ms > 55000);
-    assert_int_equal(redfish_guard_enter(guard, STR("10.0.0.2"), false, NULL, &wait_ms),
-                     REDFISH_GUARD_ENTERED);
-    redfish_guard_leave(guard, STR("10.0.0.2"), REDFISH_GUARD_NEUTRAL);
-    assert_int_equal(redfish_guard_enter(guard, device, true, NULL, &wait_ms), REDFISH_GUARD_ENTERED);
-    redfish_guard_leave(guard, device, REDFISH_GUARD_GOOD);
-    assert_int_equal(redfish_guard_enter(guard, device, false, NULL, &wait_ms), REDFISH_GUARD_ENTERED);
-    redfish_guard_leave(guard, device, REDFISH_GUARD_GOOD);
+    assert_false(call_of(guard, "a", false, REDFISH_GUARD_GOOD, &wait_ms));
+    assert_in_range(wait_ms, 60001, 1800001);
+    assert_true(call_of(guard, "b", false, REDFISH_GUARD_NEUTRAL, &wait_ms));
+    assert_true(call_of(guard, "a", true, REDFISH_GUARD_GOOD, &wait_ms)); /* an operator looked: it is well */
+    assert_true(call_of(guard, "a", false, REDFISH_GUARD_GOOD, &wait_ms));
+    redfish_guard_destroy(guard);
+}
+
+static void test_an_unwell_device_is_left_alone_for_a_short_while(void **state)
+{
+    redfish_guard_options_t options = {
+        .concurrent_max = 2, .failures_max = 3, .refused_ms = 1800000, .unwell_ms = 60000};
+    redfish_guard_t *guard = redfish_guard_create(&options);
+    int64_t wait_ms = 0;
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(call_of(guard, "a", false, REDFISH_GUARD_UNWELL, &wait_ms));
+    assert_true(call_of(guard, "a", true, REDFISH_GUARD_UNWELL, &wait_ms)); /* looking makes it no longer */
+    assert_false(call_of(guard, "a", false, REDFISH_GUARD_GOOD, &wait_ms));
+    assert_in_range(wait_ms, 1, 60001);
+    assert_true(call_of(guard, "a", true, REDFISH_GUARD_GOOD, &wait_ms));
+    assert_true(call_of(guard, "a", false, REDFISH_GUARD_GOOD, &wait_ms));
+    redfish_guard_destroy(guard);
+}
+
+static void test_an_unwell_device_is_asked_more_and_more_seldom(void **state)
+{
+    redfish_guard_options_t options = {
+        .concurrent_max = 2, .failures_max = 3, .refused_ms = 64, .unwell_ms = 1};
+    redfish_guard_t *guard = redfish_guard_create(&options);
+    int64_t wait_ms = 0;
+    int calls = 0;
+    (void)state;
+    while (wait_ms <= 32 + 1) /* it passes pauses of 1 to 32 ms and stays at the longest */
+        if (call_of(guard, "a", false, REDFISH_GUARD_UNWELL, &wait_ms))
+            calls++;
+    assert_in_range(wait_ms, 34, 65);
+    assert_true(calls >= 3 + 6);
     redfish_guard_destroy(guard);
 }
 
 static void test_requests_to_one_device_keep_their_distance(void **state)
 {
     redfish_guard_options_t options = {
-        .concurrent_max = 4, .delay_ms = 120, .failures_max = 3, .open_ms = 1000};
+        .concurrent_max = 4, .delay_ms = 120, .failures_max = 3, .refused_ms = 1000, .unwell_ms = 1000};
     redfish_guard_t *guard = redfish_guard_create(&options);
     int64_t wait_ms = 0, started = clock_mono_us();
     (void)state;
@@ -194,7 +233,9 @@ int main(void)
         cmocka_unit_test(test_errors_are_told_apart),
         cmocka_unit_test(test_a_system_with_odd_fields_is_read_without_harm),
         cmocka_unit_test(test_only_idracs_are_taken_for_idracs),
-        cmocka_unit_test(test_the_breaker_opens_after_failures_in_a_row),
+        cmocka_unit_test(test_the_breaker_opens_after_refusals_in_a_row),
+        cmocka_unit_test(test_an_unwell_device_is_left_alone_for_a_short_while),
+        cmocka_unit_test(test_an_unwell_device_is_asked_more_and_more_seldom),
         cmocka_unit_test(test_requests_to_one_device_keep_their_distance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

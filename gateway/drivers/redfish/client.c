@@ -98,14 +98,18 @@ static void record(const redfish_t *redfish, const redfish_call_t *call, const f
     redfish->options.on_record(redfish->options.arg, &made);
 }
 
-static redfish_guard_outcome_t outcome_of(const err_t *err)
+/* What the end of a call says about the device. A session that it does not know any more is no refused
+ * password: restarts end sessions. */
+static redfish_guard_outcome_t outcome_of(const redfish_call_t *call, const err_t *err)
 {
     if (err == NULL)
         return REDFISH_GUARD_GOOD;
+    if (str_eq(err->code, STR("auth")))
+        return call->auth == REDFISH_AUTH_SESSION ? REDFISH_GUARD_NEUTRAL : REDFISH_GUARD_REFUSED;
     if (str_eq(err->code, STR("not_supported")) || str_eq(err->code, STR("conflict")) ||
         str_eq(err->code, STR("cancelled")) || str_eq(err->code, STR("address")) || err->status == 400)
         return REDFISH_GUARD_NEUTRAL;
-    return REDFISH_GUARD_FAILED;
+    return REDFISH_GUARD_UNWELL;
 }
 
 static err_t *enter(const redfish_t *redfish, pool_t *pool)
@@ -138,7 +142,15 @@ static int timeout_of(const redfish_options_t *options, const redfish_call_t *ca
     return left_ms < 1 ? 1 : left_ms < timeout_ms ? (int)left_ms : timeout_ms;
 }
 
-static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call_t *call,
+static bool may_repeat(const redfish_t *redfish, const redfish_call_t *call, int attempt, const err_t *err)
+{
+    int attempts_max = redfish->options.attempts_max > 0 ? redfish->options.attempts_max : 3;
+    if (err == NULL || attempt >= attempts_max || str_eq(err->code, STR("breaker")))
+        return false;
+    return call->is_idempotent ? redfish_is_transient(err) : str_eq(err->code, STR("connect")); /* not sent */
+}
+
+static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call_t *call, int attempt,
                             fetch_response_t *response, json_t **body)
 {
     const redfish_options_t *options = &redfish->options;
@@ -176,8 +188,10 @@ static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call
     } else {
         err = redfish_classify(pool, call, response, body);
     }
-    if (options->guard != NULL)
-        redfish_guard_leave(options->guard, options->address, outcome_of(err));
+    if (options->guard != NULL) /* the last attempt speaks for the call */
+        redfish_guard_leave(options->guard, options->address,
+                            may_repeat(redfish, call, attempt, err) ? REDFISH_GUARD_NEUTRAL
+                                                                    : outcome_of(call, err));
     record(redfish, call, &request, response, err);
     return err;
 }
@@ -185,15 +199,10 @@ static err_t *exchange_once(redfish_t *redfish, pool_t *pool, const redfish_call
 err_t *redfish_exchange(redfish_t *redfish, pool_t *pool, const redfish_call_t *call,
                         fetch_response_t *response, json_t **body)
 {
-    int attempts_max = redfish->options.attempts_max > 0 ? redfish->options.attempts_max : 3;
     for (int attempt = 1;; attempt++) {
-        err_t *err = exchange_once(redfish, pool, call, response, body);
-        if (err == NULL || attempt >= attempts_max || str_eq(err->code, STR("breaker")))
-            return err;
-        bool is_unsent = str_eq(err->code, STR("connect"));
-        if (!(call->is_idempotent ? redfish_is_transient(err) : is_unsent))
-            return err;
-        if (!sleep_ms(redfish, wait_ms_of(redfish, response, attempt)))
+        err_t *err = exchange_once(redfish, pool, call, attempt, response, body);
+        if (!may_repeat(redfish, call, attempt, err) ||
+            !sleep_ms(redfish, wait_ms_of(redfish, response, attempt)))
             return err;
     }
 }

@@ -12,8 +12,8 @@ typedef struct device {
     size_t address_len;
     bool is_busy;
     int waiting;
-    int64_t ready_us; /* next request not before */
-    int failures;
+    int64_t ready_us;      /* next request not before */
+    int refused, unwell;   /* calls in a row */
     int64_t open_until_us; /* 0: closed */
 } device_t;
 
@@ -55,28 +55,21 @@ void redfish_guard_destroy(redfish_guard_t *guard)
     free(guard);
 }
 
-void redfish_guard_set_options(redfish_guard_t *guard, const redfish_guard_options_t *options)
+void redfish_guard_set_pace(redfish_guard_t *guard, int concurrent_max, int delay_ms)
 {
     pthread_mutex_lock(&guard->mutex);
-    guard->options = *options;
+    guard->options.concurrent_max = concurrent_max;
+    guard->options.delay_ms = delay_ms;
     pthread_cond_broadcast(&guard->changed);
     pthread_mutex_unlock(&guard->mutex);
 }
 
-static device_t *find(redfish_guard_t *guard, str_t address)
+static device_t *find_or_add(redfish_guard_t *guard, str_t address)
 {
     for (device_t *device = guard->devices; device != NULL; device = device->next)
         if (str_eq(str_make(device->address, device->address_len), address))
             return device;
-    return NULL;
-}
-
-static device_t *find_or_add(redfish_guard_t *guard, str_t address)
-{
-    device_t *device = find(guard, address);
-    if (device != NULL)
-        return device;
-    device = calloc(1, sizeof(*device));
+    device_t *device = calloc(1, sizeof(*device));
     char *copy = malloc(address.len + 1);
     if (device == NULL || copy == NULL)
         abort();
@@ -95,8 +88,8 @@ static void drop_idle(redfish_guard_t *guard, int64_t now)
     device_t **link = &guard->devices;
     while (*link != NULL) {
         device_t *device = *link;
-        if (device->is_busy || device->waiting > 0 || device->failures > 0 || device->open_until_us > now ||
-            device->ready_us > now) {
+        if (device->is_busy || device->waiting > 0 || device->refused > 0 || device->unwell > 0 ||
+            device->open_until_us > now || device->ready_us > now) {
             link = &device->next;
             continue;
         }
@@ -146,6 +139,29 @@ redfish_guard_entry_t redfish_guard_enter(redfish_guard_t *guard, str_t address,
     return entry;
 }
 
+/* The first pause, doubled for each failure behind the one that opened the breaker. */
+static int64_t unwell_pause_ms(const redfish_guard_options_t *options, int failures)
+{
+    int64_t pause = options->unwell_ms;
+    for (int i = options->failures_max; i < failures && pause < options->refused_ms; i++)
+        pause *= 2;
+    return pause < options->refused_ms ? pause : options->refused_ms;
+}
+
+static void count_failure(device_t *device, const redfish_guard_options_t *options, bool is_refusal,
+                          int64_t now)
+{
+    /* Who looks, in spite of the pause, whether the device is back does not make it longer. */
+    if (!is_refusal && device->open_until_us > now)
+        return;
+    int *count = is_refusal ? &device->refused : &device->unwell;
+    ++*count;
+    if (options->failures_max == 0 || *count < options->failures_max)
+        return;
+    int64_t pause_ms = is_refusal ? options->refused_ms : unwell_pause_ms(options, *count);
+    device->open_until_us = now + pause_ms * 1000;
+}
+
 void redfish_guard_leave(redfish_guard_t *guard, str_t address, redfish_guard_outcome_t outcome)
 {
     int64_t now = clock_mono_us();
@@ -154,27 +170,11 @@ void redfish_guard_leave(redfish_guard_t *guard, str_t address, redfish_guard_ou
     device->is_busy = false;
     device->ready_us = now + (int64_t)guard->options.delay_ms * 1000;
     guard->active--;
-    if (outcome == REDFISH_GUARD_GOOD) {
-        device->failures = 0;
-        device->open_until_us = 0;
-    } else if (outcome == REDFISH_GUARD_FAILED) {
-        device->failures++;
-        if (guard->options.failures_max > 0 && device->failures >= guard->options.failures_max)
-            device->open_until_us = now + (int64_t)guard->options.open_ms * 1000;
-    }
+    if (outcome == REDFISH_GUARD_GOOD)
+        device->refused = device->unwell = 0, device->open_until_us = 0;
+    else if (outcome != REDFISH_GUARD_NEUTRAL)
+        count_failure(device, &guard->options, outcome == REDFISH_GUARD_REFUSED, now);
     drop_idle(guard, now);
-    pthread_cond_broadcast(&guard->changed);
-    pthread_mutex_unlock(&guard->mutex);
-}
-
-void redfish_guard_reset(redfish_guard_t *guard, str_t address)
-{
-    pthread_mutex_lock(&guard->mutex);
-    device_t *device = find(guard, address);
-    if (device != NULL) {
-        device->failures = 0;
-        device->open_until_us = 0;
-    }
     pthread_cond_broadcast(&guard->changed);
     pthread_mutex_unlock(&guard->mutex);
 }
