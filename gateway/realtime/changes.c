@@ -429,7 +429,7 @@ void rt_changes_start(rt_channel_t *channel)
     rt_changes_t *changes = POOL_NEW(pool, rt_changes_t);
     *changes = (rt_changes_t){.state = RT_CHANGES_RESOLVING, .rt = rt, .channel = channel, .pool = pool};
     changes->scratch = pool_create();
-    changes->viewer = rt_viewer_get(rt, channel->identity.role, channel->identity.claims_json);
+    changes->viewer = rt_viewer_get(rt, &channel->identity);
     channel->next_changes = changes;
     for (size_t i = 0; i < config->binding_count; i++) {
         if (!str_is_null(config->bindings[i].problem)) {

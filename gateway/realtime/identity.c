@@ -121,10 +121,11 @@ void rt_identity_dispose(rt_identity_t *identity)
     *identity = (rt_identity_t){0};
 }
 
-rt_viewer_t *rt_viewer_get(rt_t *rt, str_t role, str_t claims_json)
+rt_viewer_t *rt_viewer_get(rt_t *rt, const rt_identity_t *identity)
 {
+    str_t role = identity->role, claims_json = identity->claims_json, sub = identity->sub;
     size_t key_len = role.len + 1 + claims_json.len;
-    rt_viewer_t *viewer = malloc(sizeof(*viewer) + key_len);
+    rt_viewer_t *viewer = malloc(sizeof(*viewer) + key_len + sub.len);
     if (viewer == NULL)
         abort();
     char *bytes = (char *)(viewer + 1);
@@ -132,10 +133,13 @@ rt_viewer_t *rt_viewer_get(rt_t *rt, str_t role, str_t claims_json)
     bytes[role.len] = '\n';
     if (claims_json.len > 0)
         memcpy(bytes + role.len + 1, claims_json.base, claims_json.len);
+    if (sub.len > 0)
+        memcpy(bytes + key_len, sub.base, sub.len);
     *viewer = (rt_viewer_t){.refs = 1,
                             .key = str_make(bytes, key_len),
                             .role = str_make(bytes, role.len),
-                            .claims_json = str_make(bytes + role.len + 1, claims_json.len)};
+                            .claims_json = str_make(bytes + role.len + 1, claims_json.len),
+                            .sub = str_make(bytes + key_len, sub.len)};
     rt_viewer_t *known = map_get(rt->viewers, viewer->key);
     if (known != NULL) {
         free(viewer);

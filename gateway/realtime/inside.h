@@ -66,12 +66,14 @@ bool rt_identity_verify(rt_t *rt, str_t token, rt_identity_t *out, pool_t *error
 void rt_identity_dispose(rt_identity_t *identity);
 bool rt_identity_copy(const rt_identity_t *from, rt_identity_t *to);
 
+enum { RT_VIEWER_SETTINGS = 3 }; /* of a statement under a viewer */
+
 typedef struct rt_viewer {
     size_t refs;
-    str_t key, role, claims_json; /* own memory, one piece with the struct */
+    str_t key, role, claims_json, sub; /* own memory, one piece with the struct */
 } rt_viewer_t;
 
-rt_viewer_t *rt_viewer_get(rt_t *rt, str_t role, str_t claims_json); /* counted */
+rt_viewer_t *rt_viewer_get(rt_t *rt, const rt_identity_t *identity); /* counted */
 void rt_viewer_unref(rt_t *rt, rt_viewer_t *viewer);
 
 /* --- tables (table.c) */
@@ -166,7 +168,7 @@ struct rt_changes {
     rt_table_t **tables; /* of the subs, while checking */
     str_t params[2];
     db_stmt_t stmt;
-    db_setting_t settings[2];
+    db_setting_t settings[RT_VIEWER_SETTINGS];
 };
 
 /* The database is away or overloaded: the error says nothing about what was asked. */

@@ -164,11 +164,12 @@ const char *rt_judge_refusal(pool_t *pool, const rt_table_t *table, const rt_fil
     return NULL;
 }
 
-size_t rt_judge_settings(const rt_viewer_t *viewer, db_setting_t settings[2])
+size_t rt_judge_settings(const rt_viewer_t *viewer, db_setting_t settings[RT_VIEWER_SETTINGS])
 {
     settings[0] = (db_setting_t){STR("request.jwt.claims"), viewer->claims_json};
-    settings[1] = (db_setting_t){STR("search_path"), STR("pg_catalog, public, extensions")};
-    return 2;
+    settings[1] = (db_setting_t){STR("request.jwt.claim.sub"), viewer->sub};
+    settings[2] = (db_setting_t){STR("search_path"), STR("pg_catalog, public, extensions")};
+    return RT_VIEWER_SETTINGS;
 }
 
 bool rt_judge_can_delete(const rt_table_t *table, const rt_filter_t *filter)

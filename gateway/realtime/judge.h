@@ -23,7 +23,7 @@ const char *rt_judge_refusal(pool_t *pool, const rt_table_t *table, const rt_fil
 
 /* Settings of a statement under a viewer: its claims, and a search path on which user-defined operators are
  * found. */
-size_t rt_judge_settings(const rt_viewer_t *viewer, db_setting_t settings[2]);
+size_t rt_judge_settings(const rt_viewer_t *viewer, db_setting_t settings[RT_VIEWER_SETTINGS]);
 
 /* Whether every column of the filter is in the old record of a DELETE. */
 bool rt_judge_can_delete(const rt_table_t *table, const rt_filter_t *filter);

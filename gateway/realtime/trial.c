@@ -16,7 +16,7 @@ typedef struct {
     buf_t sql;
     str_t *params;
     db_stmt_t stmt;
-    db_setting_t settings[2];
+    db_setting_t settings[RT_VIEWER_SETTINGS];
 } trial_t;
 
 static void submit(trial_t *trial);

@@ -80,7 +80,7 @@ static str_t search_path(rest_run_t *run)
 
 /* ---- the list ---- */
 
-#define OWN_SETTINGS 7 /* those that rest_session_fill names */
+#define OWN_SETTINGS 8 /* those that rest_session_fill names */
 
 typedef struct {
     db_setting_t *items;
@@ -117,6 +117,8 @@ void rest_session_fill(rest_run_t *run)
     str_t path = run->ctx->path;
     add(&list, STR("search_path"), search_path(run));
     add(&list, STR("request.jwt.claims"), run->identity->session_claims);
+    /* Where auth.uid() looks first: a policy that asks it for each row need not parse the claims each time. */
+    add(&list, STR("request.jwt.claim.sub"), run->identity->sub);
     add(&list, STR("request.method"), run->request.method);
     add(&list, STR("request.path"), path.len > 0 ? as_utf8(run->pool, path) : STR("/"));
     add(&list, STR("request.headers"), headers_json(run));

@@ -8,8 +8,13 @@ grant anon, authenticated, service_role to authenticator;
 create schema auth;
 grant usage on schema auth, public to anon, authenticated, service_role;
 
-create function auth.uid() returns uuid language sql stable as
-$$ select nullif(current_setting('request.jwt.claims', true)::json ->> 'sub', '')::uuid $$;
+-- Supabase's
+create function auth.uid() returns uuid language sql stable as $$
+    select coalesce(
+        nullif(current_setting('request.jwt.claim.sub', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
+    )::uuid
+$$;
 
 create table public.user_roles (user_id uuid, role text, primary key (user_id, role));
 create function public.has_role(_user_id uuid, _role text) returns boolean

@@ -50,6 +50,12 @@ def claims_of_the_token_are_a_setting():
     expect(json.loads(setting("request.jwt.claims")), {"role": "anon"})
 
 
+def the_subject_is_a_setting_of_its_own():
+    subject = lambda **claims: setting("request.jwt.claim.sub", bearer=signed({"role": "member", **claims}))
+    expect([subject(sub="user-1"), subject(), subject(sub=7), setting("request.jwt.claim.sub")],
+           ["user-1", "", "", ""])
+
+
 def names_are_looked_up_in_the_schema_of_the_request():
     expect(setting("search_path"), '"api", "public"')
 
