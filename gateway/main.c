@@ -332,8 +332,8 @@ static void dispose(gateway_t *gateway, pool_t *rooms)
     loop_destroy(gateway->loop);
 }
 
-/* By default a wake-up takes the processor from a client or a backend that is about to have more: each request
- * would cost its own. */
+/* By default a wake-up takes the processor from a client or a backend that is about to have more: each
+ * request would cost its own. */
 static void come_in_batches(const config_t *config)
 {
     struct sched_param none = {0};
