@@ -3,7 +3,7 @@
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
-#include "base/buf.h"
+#include "base/chain.h"
 #include "base/pool.h"
 
 typedef struct http_request http_request_t;
@@ -49,6 +49,10 @@ void http_on_respond(http_request_t *request, void (*fn)(void *arg, http_request
  * request must not be touched afterwards. */
 void http_send(http_request_t *request, int status, str_t content_type, str_t body);
 
+/* The same for a chain, which must live as long as the request's pool: its pieces are given back as they are
+ * written. */
+void http_send_chain(http_request_t *request, int status, str_t content_type, chain_t *body);
+
 /* Streaming answer with back-pressure. Bytes are copied into the stream's own queue. */
 typedef struct http_stream http_stream_t;
 
@@ -56,11 +60,10 @@ typedef struct http_stream http_stream_t;
  * or until the client leaves: then `on_gone` (may be NULL) is called once and the stream is no more. */
 http_stream_t *http_stream_begin(http_request_t *request, int status, str_t content_type, int64_t length,
                                  void (*on_gone)(void *arg), void *arg);
-/* False: more than 256 KiB are waiting; stop producing until on_drain. The bytes were taken all the same. */
+/* False: more than 128 KiB are waiting; stop producing until on_drain. The bytes were taken all the same. */
 bool http_stream_write(http_stream_t *stream, str_t bytes);
-/* The same for a buffer on the heap, which is empty afterwards: a large one changes hands instead of being
- * copied. */
-bool http_stream_write_buf(http_stream_t *stream, buf_t *bytes);
+/* The same for a chain, which is empty afterwards: its pieces change hands. */
+bool http_stream_write_chain(http_stream_t *stream, chain_t *bytes);
 /* Bytes that the client's side has not taken yet (what the system has buffered counts as taken). */
 size_t http_stream_pending(const http_stream_t *stream);
 void http_stream_on_drain(http_stream_t *stream, void (*fn)(void *arg), void *arg);

@@ -232,3 +232,20 @@ void http_send(http_request_t *request, int status, str_t content_type, str_t bo
     h2o_start_response(native, &whole);
     h2o_send(native, &bytes, has_body && !request->is_head && body.len != 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
 }
+
+/* Compression wants it in one piece, and so does what is short. */
+void http_send_chain(http_request_t *request, int status, str_t content_type, chain_t *body)
+{
+    size_t len = chain_len(body);
+    bool is_whole = body->first == body->last || request->is_head || status == 204 || status == 304 ||
+                    (request->conn->server->limits.compress_min != 0 && len <= COMPRESS_MAX);
+    if (is_whole) {
+        http_send(request, status, content_type, chain_str(body, request->pool));
+        return;
+    }
+    http_stream_t *stream = http_stream_begin(request, status, content_type, (int64_t)len, NULL, NULL);
+    if (stream == NULL)
+        return;
+    http_stream_write_chain(stream, body);
+    http_stream_end(stream);
+}

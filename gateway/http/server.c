@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "base/chain.h"
 #include "base/observe.h"
 #include "http/internal.h"
 
@@ -58,6 +59,7 @@ static void on_sweep(void *arg)
 {
     http_server_t *server = arg;
     http_conn_sweep(server);
+    chain_release_spares();
     if (server->is_draining)
         http_conn_close_idle(server);
     loop_timer_start(server->loop, &server->sweep, server->is_draining ? DRAIN_SWEEP_MS : SWEEP_MS, on_sweep,

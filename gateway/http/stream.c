@@ -3,18 +3,19 @@
 
 #include <stdio.h>
 
-#define WAITING_MAX (256u << 10)
+#define WAITING_MAX (128u << 10)
 /* One write of libh2o: it tells only when all of it is gone, so smaller ones show that a slow reader lives.
  */
 #define PIECE_MAX (128u << 10)
+#define PARTS_MAX (PIECE_MAX / CHAIN_PIECE + 2)
 
-/* In the request's pool. Two buffers: one that libh2o writes piece by piece, one that fills up meanwhile. */
+/* In the request's pool. */
 struct http_stream {
     h2o_generator_t generator;
     http_request_t *request;
     http_flush_t flush;
-    buf_t waiting, in_flight;
-    size_t piece_start, piece_end; /* of in_flight: what libh2o has now */
+    chain_t pending;
+    size_t in_flight; /* of its front: what libh2o has now */
     char chunk_head[24];
     bool is_chunked, is_head_sent, is_writing, is_full, is_ended, is_aborted, is_final;
     int64_t left; /* of the announced length; -1: none announced */
@@ -39,31 +40,6 @@ static void tell_gone(http_stream_t *stream)
         on_gone(stream->arg);
 }
 
-static size_t pending(const http_stream_t *stream)
-{
-    return stream->waiting.len + stream->in_flight.len - stream->piece_start;
-}
-
-/* The next piece; the buffers change places when one is written. One that a burst made large is given back.
- */
-static h2o_iovec_t take_piece(http_stream_t *stream)
-{
-    stream->piece_start = stream->piece_end;
-    if (stream->piece_start == stream->in_flight.len) {
-        if (stream->in_flight.capacity > 2 * WAITING_MAX)
-            buf_dispose(&stream->in_flight);
-        buf_t swap = stream->in_flight;
-        stream->in_flight = stream->waiting;
-        stream->waiting = swap;
-        buf_clear(&stream->waiting);
-        stream->piece_start = 0;
-    }
-    str_t left = str_slice(buf_str(&stream->in_flight), stream->piece_start, stream->in_flight.len);
-    left.len = left.len < PIECE_MAX ? left.len : PIECE_MAX;
-    stream->piece_end = stream->piece_start + left.len;
-    return h2o_iovec_init(left.base, left.len);
-}
-
 /* Breaks the connection. Where only its end could end the answer, an ordinary end would look complete. */
 static void send_abort(http_stream_t *stream)
 {
@@ -78,21 +54,25 @@ static void send_abort(http_stream_t *stream)
 
 static void send_piece(http_stream_t *stream)
 {
-    h2o_iovec_t parts[3], piece = take_piece(stream);
-    bool is_last = stream->is_ended && stream->waiting.len == 0 && stream->piece_end == stream->in_flight.len;
-    size_t count = 0;
-    if (piece.len != 0 && stream->is_chunked) {
-        int head = snprintf(stream->chunk_head, sizeof(stream->chunk_head), "%zx\r\n", piece.len);
+    str_t bytes[PARTS_MAX];
+    h2o_iovec_t parts[PARTS_MAX + 2];
+    size_t count = 0, len = 0, lent = chain_lend(&stream->pending, PIECE_MAX, bytes, PARTS_MAX);
+    for (size_t i = 0; i < lent; i++)
+        len += bytes[i].len;
+    bool is_last = stream->is_ended && len == chain_len(&stream->pending);
+    if (len != 0 && stream->is_chunked) {
+        int head = snprintf(stream->chunk_head, sizeof(stream->chunk_head), "%zx\r\n", len);
         parts[count++] = h2o_iovec_init(stream->chunk_head, (size_t)head);
     }
-    if (piece.len != 0)
-        parts[count++] = piece;
-    if (stream->is_chunked && piece.len != 0 && is_last)
+    for (size_t i = 0; i < lent; i++)
+        parts[count++] = h2o_iovec_init(bytes[i].base, bytes[i].len);
+    if (stream->is_chunked && len != 0 && is_last)
         parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n0\r\n\r\n"));
-    else if (stream->is_chunked && piece.len != 0)
+    else if (stream->is_chunked && len != 0)
         parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n"));
     else if (stream->is_chunked && is_last)
         parts[count++] = h2o_iovec_init(H2O_STRLIT("0\r\n\r\n"));
+    stream->in_flight = len;
     stream->is_final = is_last;
     stream->is_writing = true;
     stream->is_head_sent = true;
@@ -106,7 +86,8 @@ static void send_piece(http_stream_t *stream)
 static void flush(void *arg)
 {
     http_stream_t *stream = arg;
-    bool has_news = !stream->is_head_sent || pending(stream) != 0 || stream->is_ended || stream->is_aborted;
+    bool has_news =
+        !stream->is_head_sent || chain_len(&stream->pending) != 0 || stream->is_ended || stream->is_aborted;
     if (stream->is_writing || stream->is_final || !has_news)
         return;
     if (stream->is_aborted || (stream->is_ended && stream->left > 0))
@@ -126,12 +107,13 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *native)
     (void)native;
     http_stream_t *stream = (http_stream_t *)self;
     stream->is_writing = false;
-    stream->piece_start = stream->piece_end;
+    chain_drop(&stream->pending, stream->in_flight);
+    stream->in_flight = 0;
     bool is_last = stream->is_ended || stream->is_aborted;
     flush(stream);
     if (is_last)
         return; /* and it may be freed */
-    if (stream->is_full && pending(stream) <= WAITING_MAX / 2) {
+    if (stream->is_full && chain_len(&stream->pending) <= WAITING_MAX / 2) {
         stream->is_full = false;
         if (stream->on_drain != NULL)
             stream->on_drain(stream->drain_arg);
@@ -149,8 +131,7 @@ void http_stream_dispose(http_stream_t *stream)
     tell_gone(stream);
     if (h2o_linklist_is_linked(&stream->flush.link))
         h2o_linklist_unlink(&stream->flush.link);
-    buf_dispose(&stream->waiting);
-    buf_dispose(&stream->in_flight);
+    chain_clear(&stream->pending);
 }
 
 /* The client has left: a write under way fails by itself once the socket is shut, otherwise we end it. */
@@ -172,13 +153,14 @@ http_stream_t *http_stream_begin(http_request_t *request, int status, str_t cont
     }
     if (!str_is_null(content_type))
         http_set_header(request, STR("Content-Type"), content_type);
-    request->answer_len = -1;
+    request->answer_len = length;
     http_begin_answer(request, status);
     request->state = HTTP_STATE_STREAMING;
     h2o_req_t *native = request->native;
     http_stream_t *stream = POOL_NEW(request->pool, http_stream_t);
     request->stream = stream;
-    http_guard_stream(h2o_socket_get_fd(request->conn->sock));
+    if (length < 0)
+        http_guard_stream(h2o_socket_get_fd(request->conn->sock));
     stream->generator = (h2o_generator_t){on_proceed, on_stop};
     stream->request = request;
     stream->flush = (http_flush_t){.fn = flush, .arg = stream};
@@ -208,7 +190,7 @@ http_stream_t *http_stream_begin(http_request_t *request, int status, str_t cont
 static bool has_room(http_stream_t *stream)
 {
     schedule(stream);
-    stream->is_full = pending(stream) > WAITING_MAX;
+    stream->is_full = chain_len(&stream->pending) > WAITING_MAX;
     return !stream->is_full;
 }
 
@@ -222,29 +204,26 @@ bool http_stream_write(http_stream_t *stream, str_t bytes)
     }
     if (bytes.len == 0 || stream->request->is_head)
         return true;
-    buf_append_str(&stream->waiting, bytes);
+    chain_append(&stream->pending, bytes);
     return has_room(stream);
 }
 
-bool http_stream_write_buf(http_stream_t *stream, buf_t *bytes)
+bool http_stream_write_chain(http_stream_t *stream, chain_t *bytes)
 {
-    bool can_take = stream->waiting.len == 0 && stream->left < 0 && bytes->pool == NULL &&
-                    bytes->len > WAITING_MAX / 2 && !stream->request->is_head && !stream->is_ended &&
-                    !stream->is_aborted;
-    if (!can_take) {
-        bool result = http_stream_write(stream, buf_str(bytes));
-        buf_clear(bytes);
-        return result;
+    size_t len = chain_len(bytes);
+    if (stream->is_ended || stream->is_aborted || stream->request->is_head || len == 0) {
+        chain_clear(bytes);
+        return true;
     }
-    buf_t swap = stream->waiting;
-    stream->waiting = *bytes;
-    *bytes = swap;
+    if (stream->left >= 0)
+        stream->left -= (int64_t)len;
+    chain_move(&stream->pending, bytes);
     return has_room(stream);
 }
 
 size_t http_stream_pending(const http_stream_t *stream)
 {
-    return pending(stream);
+    return chain_len(&stream->pending);
 }
 
 void http_stream_on_drain(http_stream_t *stream, void (*fn)(void *arg), void *arg)

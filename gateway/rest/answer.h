@@ -10,7 +10,7 @@
 typedef struct {
     int status;
     str_t content_type; /* null string: none */
-    str_t body;
+    str_t body;         /* null: the result's */
     rest_pair_t headers[REST_HEADERS_MAX];
     size_t header_count;
 } rest_answer_t;

@@ -170,10 +170,10 @@ void rest_render_csv_value(buf_t *out, str_t value)
 
 /* ---- rows ---- */
 
-void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out,
+void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool,
                       rest_columns_memo_t *memo)
 {
-    *renderer = (rest_renderer_t){.plan = plan, .pool = pool, .out = out, .memo = memo};
+    *renderer = (rest_renderer_t){.plan = plan, .pool = pool, .memo = memo};
 }
 
 /* All keys lie in one piece of memory, each as `,"name":`; the comma of the first is not written. Gives the
@@ -316,8 +316,9 @@ static void append_json_row(rest_renderer_t *renderer, const str_t *values, size
         rest_render_value(out, renderer->columns->rules[0], values[0]);
 }
 
-void rest_render_row(rest_renderer_t *renderer, const str_t *values, size_t count)
+void rest_render_row(rest_renderer_t *renderer, buf_t *out, const str_t *values, size_t count)
 {
+    renderer->out = out;
     switch (renderer->plan->format) {
     case REST_FORMAT_CSV:
         append_csv_row(renderer, values, count);
@@ -332,20 +333,20 @@ void rest_render_row(rest_renderer_t *renderer, const str_t *values, size_t coun
     renderer->row_count++;
 }
 
-void rest_render_end(rest_renderer_t *renderer)
+void rest_render_end(rest_renderer_t *renderer, buf_t *out)
 {
     const rest_plan_t *plan = renderer->plan;
     bool is_empty = renderer->row_count == 0;
     if (plan->format == REST_FORMAT_CSV) {
         if (is_empty)
-            buf_append_char(renderer->out, '\n');
+            buf_append_char(out, '\n');
         return;
     }
     if (plan->format != REST_FORMAT_JSON)
         return;
     bool is_one = plan->is_singular || plan->shape == REST_SHAPE_OBJECT || plan->shape == REST_SHAPE_SCALAR;
     if (is_one && is_empty)
-        buf_append_lit(renderer->out, "null");
+        buf_append_lit(out, "null");
     else if (!is_one)
-        buf_append_str(renderer->out, is_empty ? STR("[]") : STR("]"));
+        buf_append_str(out, is_empty ? STR("[]") : STR("]"));
 }

@@ -24,20 +24,20 @@ typedef struct {
 typedef struct {
     const rest_plan_t *plan;
     pool_t *pool;
-    buf_t *out;
+    buf_t *out;                    /* of the call under way */
     rest_columns_memo_t *memo;     /* may be NULL */
     const rest_columns_t *columns; /* NULL before rest_render_columns */
     int64_t row_count;
 } rest_renderer_t;
 
-/* `out` is only appended to; it may be emptied between rows (streaming). */
-void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool, buf_t *out,
+void rest_render_init(rest_renderer_t *renderer, const rest_plan_t *plan, pool_t *pool,
                       rest_columns_memo_t *memo);
 /* The result's columns, before its first row. */
 void rest_render_columns(rest_renderer_t *renderer, const db_column_t *columns, size_t count);
-void rest_render_row(rest_renderer_t *renderer, const str_t *values, size_t count);
+/* Appends one; each to another buffer, if need be. */
+void rest_render_row(rest_renderer_t *renderer, buf_t *out, const str_t *values, size_t count);
 /* Closes the text (also of a result without rows). */
-void rest_render_end(rest_renderer_t *renderer);
+void rest_render_end(rest_renderer_t *renderer, buf_t *out);
 
 /* One value by its rule; the null string is null. */
 void rest_render_value(buf_t *out, rest_rule_t rule, str_t value);

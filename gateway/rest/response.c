@@ -107,7 +107,7 @@ static void fill_ranged(const rest_run_t *run, rest_answer_t *answer)
     int64_t upper = lower + expected_rows(run, total) - 1;
     answer->status = total < 0 ? 200 : lower > total ? 416 : upper - lower + 1 < total ? 206 : 200;
     add_range(run, answer, lower, upper, total);
-    answer->body = answer->status == 416 ? out_of_bounds_body(run, total) : buf_str(&run->result.body);
+    answer->body = answer->status == 416 ? out_of_bounds_body(run, total) : STR_NULL;
 }
 
 static void fill_read(const rest_run_t *run, rest_answer_t *answer)
@@ -148,7 +148,7 @@ static void fill_create(const rest_run_t *run, rest_answer_t *answer)
     add_preferences(run, answer);
     if (prefer->ret == REST_RETURN_FULL) {
         add_content_type(run, answer);
-        answer->body = buf_str(&run->result.body);
+        answer->body = STR_NULL;
     }
 }
 
@@ -166,7 +166,7 @@ static void fill_change(const rest_run_t *run, rest_answer_t *answer)
         return;
     answer->status = action == REST_ACTION_UPSERT && run->result.inserted > 0 ? 201 : 200;
     add_content_type(run, answer);
-    answer->body = buf_str(&run->result.body);
+    answer->body = STR_NULL;
 }
 
 /* ---- without rows ---- */
@@ -182,7 +182,7 @@ static void fill_document(const rest_run_t *run, rest_answer_t *answer)
 {
     answer->status = 200;
     add_content_type(run, answer);
-    answer->body = buf_str(&run->result.body);
+    answer->body = STR_NULL;
 }
 
 static void fill(const rest_run_t *run, rest_answer_t *answer)
@@ -264,12 +264,12 @@ void rest_respond(rest_run_t *run)
         rest_respond_error(run, err);
         return;
     }
-    if (answer.body.base == NULL)
-        answer.body = STR("");
     send_headers(run->ctx->request, &answer);
-    /* the length of what HEAD does not make is unknown */
-    http_send(run->ctx->request, answer.status, answer.content_type,
-              run->request.is_head ? STR_NULL : answer.body);
+    if (str_is_null(answer.body) && !run->request.is_head)
+        http_send_chain(run->ctx->request, answer.status, answer.content_type, &run->result.body);
+    else /* the length of what HEAD does not make is unknown */
+        http_send(run->ctx->request, answer.status, answer.content_type,
+                  run->request.is_head ? STR_NULL : answer.body);
 }
 
 err_t *rest_respond_head(rest_run_t *run, int *status, str_t *content_type)

@@ -5,17 +5,12 @@
 #include "rest/media.h"
 #include "rest/run.h"
 
-#define BODY_START 4096
-
 void rest_result_reset(rest_run_t *run)
 {
     rest_result_t *result = &run->result;
-    buf_t body = result->body;
-    if (body.base == NULL)
-        buf_init(&body, NULL, BODY_START);
-    buf_clear(&body);
-    *result = (rest_result_t){.body = body, .table_total = -1, .plan_total = -1, .inserted = -1};
-    rest_render_init(&result->renderer, &run->plan, run->pool, &result->body,
+    chain_clear(&result->body);
+    *result = (rest_result_t){.table_total = -1, .plan_total = -1, .inserted = -1};
+    rest_render_init(&result->renderer, &run->plan, run->pool,
                      run->cached != NULL ? rest_cached_plan_columns(run->cached) : NULL);
 }
 
@@ -57,15 +52,16 @@ static void append_bytea(buf_t *out, str_t hex)
 static void take_body(rest_run_t *run, const str_t *values, size_t count)
 {
     rest_result_t *result = &run->result;
+    buf_t *body = chain_tail(&result->body);
     result->has_body = true;
     if (!str_is_null(values[0])) {
         /* The peer asks for binary values: text is the same, jsonb has its version in front. */
         if (result->body_type == JSONB_OID)
-            buf_append_char(&result->body, 1);
+            buf_append_char(body, 1);
         if (result->body_type == BYTEA_OID)
-            append_bytea(&result->body, values[0]);
+            append_bytea(body, values[0]);
         else
-            buf_append_str(&result->body, values[0]);
+            buf_append_str(body, values[0]);
     }
     if (count > 1)
         str_to_int64(values[1], &result->page_total);
@@ -120,7 +116,7 @@ static void take_row(rest_run_t *run, const str_t *values, size_t count)
         renderer->row_count++;
         break;
     default:
-        rest_render_row(renderer, values, count);
+        rest_render_row(renderer, chain_tail(&run->result.body), values, count);
         run->result.page_total = renderer->row_count;
         rest_stream_rows(run); /* and the request may be gone */
         return;
@@ -166,8 +162,8 @@ static void on_row(void *arg, size_t stmt, const str_t *values, size_t count)
             str_to_int64(values[0], &result->inserted);
         break;
     case REST_STMT_EXPLAIN:
-        buf_append_str(&result->body, values[0]);
-        buf_append_char(&result->body, '\n');
+        chain_append(&result->body, values[0]);
+        chain_append(&result->body, STR("\n"));
         break;
     case REST_STMT_OPENAPI:
         rest_openapi_row(&run->plan, run->pool, (uint32_t)stmt, values, count);

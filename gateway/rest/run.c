@@ -9,18 +9,20 @@
 #include "base/observe.h"
 #include "rest/media.h"
 #include "rest/rest.h"
-#include "rest/spares.h"
 #include "schema/cache.h"
 
 #include <stdlib.h>
+
+/* How many answers of the largest size may be gathered at once: a loop keeps no more backends busy. */
+#define TURNS_FACTOR 2
 
 struct rest {
     gateway_t *gateway;
     rest_settings_box_t *box; /* in force */
     rest_plan_cache_t *plans;
-    rest_spares_t *spares;
     db_stmt_t response; /* reads what functions said about the answer */
     size_t buffered;    /* of the bodies of all runs */
+    rest_turns_t *turns;
 };
 typedef struct rest rest_t;
 
@@ -31,10 +33,11 @@ static void run_dispose(void *arg)
     rest_run_t *run = arg;
     loop_timer_stop(&run->stall);
     loop_timer_stop(&run->deadline);
+    rest_turn_ends(&run->turn);
     if (run->tx != NULL)
         db_tx_cancel(run->tx);
     run->rest->buffered -= run->buffered;
-    rest_spares_give(run->rest->spares, &run->result.body);
+    chain_clear(&run->result.body);
     rest_cached_plan_release(run->cached);
     schema_unref(run->snapshot);
     rest_settings_unref(run->box);
@@ -43,9 +46,29 @@ static void run_dispose(void *arg)
 bool rest_buffered(rest_run_t *run)
 {
     rest_t *rest = run->rest;
-    rest->buffered += run->result.body.len - run->buffered;
-    run->buffered = run->result.body.len;
+    size_t len = chain_len(&run->result.body);
+    rest->buffered += len - run->buffered;
+    run->buffered = len;
     return rest->buffered > run->settings->buffers_max;
+}
+
+/* Where others stand behind it on its connection they would wait, too. */
+static bool wait_for_turn(void *arg, bool is_waiting)
+{
+    rest_run_t *run = arg;
+    if (run->tx == NULL || (is_waiting && db_tx_blocks_others(run->tx)))
+        return false;
+    (is_waiting ? db_tx_pause : db_tx_resume)(run->tx);
+    return true;
+}
+
+bool rest_gathered(rest_run_t *run)
+{
+    bool is_over = rest_buffered(run);
+    if (run->plan.is_read_only)
+        rest_turn_keeps(run->rest->turns, &run->turn, run->buffered,
+                        TURNS_FACTOR * run->settings->buffer_max);
+    return is_over;
 }
 
 static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
@@ -56,6 +79,7 @@ static rest_run_t *run_create(rest_t *rest, api_context_t *ctx)
     run->pool = ctx->pool;
     run->box = rest_settings_ref(rest->box);
     run->settings = &run->box->values;
+    run->turn = (rest_turn_t){.wait = wait_for_turn, .arg = run};
     run->stage_started_us = ctx->started_us;
     if (run->settings->is_error_minimal)
         ctx->style = API_STYLE_REST_MINIMAL;
@@ -132,6 +156,7 @@ static void log_queries(const rest_run_t *run)
 void rest_run_finish(rest_run_t *run, const err_t *error)
 {
     stage_ends(run, REST_STAGE_TX);
+    rest_turn_ends(&run->turn);
     if (run->stream != NULL) {
         rest_stream_end(run, error);
         return;
@@ -145,12 +170,12 @@ void rest_run_finish(rest_run_t *run, const err_t *error)
     rest_buffered(run);
     bool has_rows = run->plan.format == REST_FORMAT_JSON || run->plan.format == REST_FORMAT_CSV;
     if (has_rows && run->plan.shape != REST_SHAPE_LOCATION && run->plan.shape != REST_SHAPE_NOTHING)
-        rest_render_end(&run->result.renderer);
+        rest_render_end(&run->result.renderer, chain_tail(&run->result.body));
     if (run->plan.format == REST_FORMAT_OPENAPI) {
         http_request_t *http = run->ctx->request;
-        buf_append_str(&run->result.body,
-                       rest_openapi_render(run->settings, run->pool, &run->request, &run->plan,
-                                           http_authority(http), http_is_tls(http)));
+        chain_append(&run->result.body,
+                     rest_openapi_render(run->settings, run->pool, &run->request, &run->plan,
+                                         http_authority(http), http_is_tls(http)));
     }
     rest_respond(run);
 }
@@ -229,7 +254,6 @@ static void handle(void *arg, api_context_t *ctx)
         rest_respond_error(run, err);
         return;
     }
-    run->result.body = rest_spares_take(rest->spares);
     rest_result_reset(run);
     if (run->plan.stmt_count == 0) {
         rest_respond(run);
@@ -269,7 +293,7 @@ static void on_config_reloaded(void *arg, str_t subject)
 static void rest_dispose(void *arg)
 {
     rest_t *rest = arg;
-    rest_spares_destroy(rest->spares);
+    rest_turns_destroy(rest->turns);
     rest_plan_cache_destroy(rest->plans);
     rest_settings_unref(rest->box);
 }
@@ -280,7 +304,7 @@ void rest_register(gateway_t *gateway, pool_t *pool)
     rest->gateway = gateway;
     rest->box = rest_settings_load(gateway->config);
     rest->plans = rest_plan_cache_create();
-    rest->spares = rest_spares_create(gateway->loop);
+    rest->turns = rest_turns_create(gateway->loop);
     str_t response = STR("select nullif(current_setting('response.headers', true), ''), "
                          "nullif(current_setting('response.status', true), '')");
     rest->response = (db_stmt_t){.sql = response, .hash = str_hash(response)};

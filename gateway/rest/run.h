@@ -5,11 +5,12 @@
 #include "rest/plan_cache.h"
 #include "rest/render.h"
 #include "rest/settings.h"
+#include "rest/turns.h"
 #include "schema/snapshot.h"
 
 /* What came back. Counts are -1 where nothing was said. */
 typedef struct {
-    buf_t body; /* heap; freed with the run */
+    chain_t body; /* emptied with the run */
     rest_renderer_t renderer;
     int64_t page_total;    /* rows of the answer or affected */
     int64_t table_total;   /* REST_STMT_COUNT */
@@ -56,6 +57,7 @@ typedef struct {
     size_t unpaused_bytes; /* written while the client was behind and the rows could not be paused */
     size_t stalled_at;     /* what the client had still to take when `stall` was started */
     size_t buffered;       /* bytes of result.body as counted in the room's sum */
+    rest_turn_t turn;      /* while the rows of a read are kept */
     loop_timer_t stall;    /* runs while paused */
     loop_timer_t deadline; /* runs while streamed */
     int64_t stage_started_us;
@@ -74,6 +76,8 @@ const err_t *rest_result_guard(rest_run_t *run);
 void rest_run_finish(rest_run_t *run, const err_t *error);
 /* run.c: counts what is kept of the answer; true when all answers together keep more than they may. */
 bool rest_buffered(rest_run_t *run);
+/* run.c: the same for a read that is not streamed yet, which may have to wait for others. */
+bool rest_gathered(rest_run_t *run);
 /* stream.c: called after each row; hands what was rendered to the client once it is too much to keep. */
 void rest_stream_rows(rest_run_t *run);
 /* stream.c: the transaction of a streamed answer ended. */

@@ -6,7 +6,7 @@
 /* An exact count that is the number of rows is only known behind the last one: such an answer is kept for
  * longer. */
 #define COUNTED_FACTOR 32
-#define CHUNK_MIN (128 * 1024) /* smaller pieces cost wake-ups on both sides */
+#define CHUNK_MIN (64 * 1024) /* smaller pieces cost wake-ups on both sides */
 /* Answers from this size on give way when all answers together keep too much. */
 #define EARLY_MIN (32 * 1024)
 /* Kept for a slow reader while other transactions stand behind his on the same connection: they must not wait
@@ -90,6 +90,7 @@ static void begin(rest_run_t *run)
     int status;
     str_t content_type;
     run->is_streamed = true;
+    rest_turn_ends(&run->turn);
     if (rest_respond_head(run, &status, &content_type) != NULL)
         return; /* does not happen: response settings are read behind the rows */
     run->stream = http_stream_begin(run->ctx->request, status, content_type, -1, on_gone, run);
@@ -110,8 +111,8 @@ static void pause_rows(rest_run_t *run)
 
 static void flush(rest_run_t *run)
 {
-    size_t len = run->result.body.len;
-    bool has_room = http_stream_write_buf(run->stream, &run->result.body);
+    size_t len = chain_len(&run->result.body);
+    bool has_room = http_stream_write_chain(run->stream, &run->result.body);
     rest_buffered(run);
     if (has_room || run->tx == NULL || run->is_paused)
         return;
@@ -129,6 +130,7 @@ static void refuse(rest_run_t *run)
     err_t *err = err_make(run->pool, 503, ERR_FAMILY_OVERLOAD, "PGRST003",
                           "Too many large answers are being prepared.");
     err->headers = STR("Retry-After: 1\r\n");
+    rest_turn_ends(&run->turn);
     db_tx_cancel(run->tx);
     run->tx = NULL;
     rest_respond_error(run, err);
@@ -137,20 +139,20 @@ static void refuse(rest_run_t *run)
 void rest_stream_rows(rest_run_t *run)
 {
     if (run->is_spoiled) {
-        buf_clear(&run->result.body);
+        chain_clear(&run->result.body);
         return;
     }
     if (run->stream == NULL) {
-        bool is_over = rest_buffered(run);
+        bool is_over = rest_gathered(run);
         size_t max = run->settings->buffer_max * (run->plan.is_count_page_total ? COUNTED_FACTOR : 1);
-        if (run->result.body.len <= (is_over ? EARLY_MIN : max))
+        if (run->buffered <= (is_over ? EARLY_MIN : max))
             return;
         if (may_stream(run))
             begin(run);
         else if (is_over && run->plan.is_read_only)
             refuse(run);
     }
-    if (run->stream != NULL && run->result.body.len >= CHUNK_MIN)
+    if (run->stream != NULL && chain_len(&run->result.body) >= CHUNK_MIN)
         flush(run);
 }
 
@@ -163,9 +165,8 @@ void rest_stream_end(rest_run_t *run, const err_t *error)
         http_stream_abort(stream);
         return;
     }
-    rest_render_end(&run->result.renderer);
-    if (run->result.body.len > 0)
-        http_stream_write_buf(stream, &run->result.body);
+    rest_render_end(&run->result.renderer, chain_tail(&run->result.body));
+    http_stream_write_chain(stream, &run->result.body);
     run->stream = NULL;
     http_stream_end(stream);
 }

@@ -105,6 +105,20 @@ static void begin_stream(http_request_t *request, int64_t length)
     produce(producer);
 }
 
+static void clear_chain(void *arg)
+{
+    chain_clear(arg);
+}
+
+static void send_chain(http_request_t *request)
+{
+    chain_t *body = POOL_NEW(http_pool(request), chain_t);
+    pool_on_dispose(http_pool(request), clear_chain, body);
+    for (size_t i = 0; i < STREAM_TOTAL; i++)
+        buf_append_char(chain_tail(body), (char)('a' + i % 26));
+    http_send_chain(request, 201, STR("text/plain"), body);
+}
+
 static void begin_silent_stream(http_request_t *request)
 {
     producer_t *producer = calloc(1, sizeof(*producer));
@@ -240,6 +254,8 @@ static void on_request(void *arg, http_request_t *request)
         begin_stream(request, -1);
     else if (str_eq(path, STR("/sized")))
         begin_stream(request, STREAM_TOTAL);
+    else if (str_eq(path, STR("/chain")))
+        send_chain(request);
     else if (str_eq(path, STR("/silent")))
         begin_silent_stream(request);
     else if (str_eq(path, STR("/broken")))

@@ -339,6 +339,7 @@ static void streams_hold_back_their_producer_and_arrive_whole(void **state)
     assert_true(harness.full_writes > 0);
     assert_int_equal(harness.full_writes, harness.drained_streams);
     check_stream("/sized", false);
+    check_stream("/chain", false);
     assert_int_equal(harness.gone_streams, 0);
 }
 
@@ -347,9 +348,12 @@ static void streams_work_for_old_clients_and_head(void **state)
     (void)state;
     int fd = client_connect(harness.port);
     client_send_text(fd, "HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\nHEAD /sized HTTP/1.1\r\nHost: x\r\n\r\n"
+                         "HEAD /chain HTTP/1.1\r\nHost: x\r\n\r\n"
                          "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     client_answer_t answer = client_answer(fd, false);
     assert_int_equal(answer.status, 201);
+    answer = client_answer(fd, false);
+    assert_true(client_head_has(&answer, "content-length: 6291456"));
     answer = client_answer(fd, false);
     assert_true(client_head_has(&answer, "content-length: 6291456"));
     expect(fd, 200, "hello");

@@ -123,9 +123,9 @@ static void rows_with_escapes_keep_their_other_values(void **state)
     buf_append(&expected, plain, PLAIN);
     buf_append_lit(&expected, "\",\"\":true}\n");
     buf_append_char(&expected, '\0');
-    rest_render_init(&renderer, &plan, pool, &out, NULL);
+    rest_render_init(&renderer, &plan, pool, NULL);
     rest_render_columns(&renderer, columns, 5);
-    rest_render_row(&renderer, values, 5);
+    rest_render_row(&renderer, &out, values, 5);
     assert_text(&out, expected.base);
     buf_dispose(&out);
     buf_dispose(&expected);
@@ -158,11 +158,11 @@ static void render(const rest_plan_t *plan, size_t rows, const char *expected)
     buf_t out;
     rest_renderer_t renderer;
     buf_init(&out, pool, 64);
-    rest_render_init(&renderer, plan, pool, &out, NULL);
+    rest_render_init(&renderer, plan, pool, NULL);
     rest_render_columns(&renderer, COLUMNS, 2);
     for (size_t i = 0; i < rows; i++)
-        rest_render_row(&renderer, VALUES[i], 2);
-    rest_render_end(&renderer);
+        rest_render_row(&renderer, &out, VALUES[i], 2);
+    rest_render_end(&renderer, &out);
     assert_text(&out, expected);
     assert_int_equal(renderer.row_count, rows);
     pool_destroy(pool);
@@ -187,9 +187,9 @@ static void kept_columns_serve_only_their_own_result(void **state)
         buf_t out;
         rest_renderer_t renderer;
         buf_init(&out, own, 64);
-        rest_render_init(&renderer, &plan, own, &out, &memo);
+        rest_render_init(&renderer, &plan, own, &memo);
         rest_render_columns(&renderer, COLUMNS[i], 2);
-        rest_render_row(&renderer, VALUES, 2);
+        rest_render_row(&renderer, &out, VALUES, 2);
         assert_text(&out, EXPECTED[i]);
         first = i == 0 ? renderer.columns : first;
         assert_int_equal(renderer.columns == first, i == 0 || i == 3);
