@@ -283,29 +283,15 @@ static void emit_root_path(emit_t *e)
     emit_object_end(e);
 }
 
-typedef void (*each_table_fn)(emit_t *e, pool_t *pool, const schema_table_t *table);
-
-static void each_table(emit_t *e, pool_t *pool, const openapi_t *doc, each_table_fn fn)
-{
-    for (size_t i = 0; i < doc->snapshot->table_count; i++) {
-        const schema_table_t *t = doc->snapshot->tables[i];
-        if (str_eq(t->schema, doc->schema) && openapi_shows(doc, t->oid))
-            fn(e, pool, t);
-    }
-}
-
 /* Overloads share a path; the one with the most parameters describes it. */
-static void emit_routines(emit_t *e, pool_t *pool, const openapi_t *doc)
+static void emit_routine(emit_t *e, pool_t *pool, const openapi_t *doc, const schema_overloads_t *o)
 {
-    for (size_t i = 0; i < doc->snapshot->overload_count; i++) {
-        const schema_overloads_t *o = doc->snapshot->overloads[i];
-        const schema_routine_t *shown = NULL;
-        for (size_t k = 0; k < o->count && str_eq(o->name.schema, doc->schema); k++)
-            if (openapi_shows(doc, o->routines[k]->oid))
-                shown = o->routines[k];
-        if (shown != NULL)
-            openapi_routine_path(e, pool, doc, shown);
-    }
+    const schema_routine_t *shown = NULL;
+    for (size_t k = 0; k < o->count && str_eq(o->name.schema, doc->schema); k++)
+        if (openapi_shows(doc, o->routines[k]->oid))
+            shown = o->routines[k];
+    if (shown != NULL)
+        openapi_routine_path(e, pool, doc, shown);
 }
 
 static void emit_security(emit_t *e)
@@ -317,44 +303,105 @@ static void emit_security(emit_t *e)
             "\"Add the token prepending \\\"Bearer \\\" (without quotes) to it\"}}"));
 }
 
-str_t rest_openapi_render(const rest_settings_t *settings, pool_t *pool, const rest_request_t *request,
-                          rest_plan_t *plan, str_t host, bool is_tls)
+/* ---- in parts ---- */
+
+static void emit_front(emit_t *e, pool_t *pool, const openapi_t *doc)
 {
     static const char *const MIMES[] = {"application/json",
                                         "application/vnd.pgrst.object+json;nulls=stripped",
                                         "application/vnd.pgrst.object+json", "text/csv"};
-    const openapi_t *doc = plan->openapi;
-    buf_t out;
-    emit_t e;
-    if (request->is_head)
-        return STR("");
-    buf_init(&out, pool, 64 * 1024);
-    emit_init(&e, &out);
-    emit_object_begin(&e);
-    emit_kv_string(&e, "swagger", STR("2.0"));
-    emit_info(&e, doc);
-    emit_address(&e, pool, settings, host, is_tls);
-    emit_key(&e, STR("consumes"));
-    emit_mimes(&e, MIMES, 4);
-    emit_key(&e, STR("produces"));
-    emit_mimes(&e, MIMES, 4);
-    emit_key(&e, STR("paths"));
-    emit_object_begin(&e);
-    emit_root_path(&e);
-    each_table(&e, pool, doc, openapi_table_path);
-    emit_routines(&e, pool, doc);
-    emit_object_end(&e);
-    emit_key(&e, STR("definitions"));
-    emit_object_begin(&e);
-    each_table(&e, pool, doc, openapi_definition);
-    emit_object_end(&e);
-    emit_key(&e, STR("parameters"));
-    emit_object_begin(&e);
-    emit_common_parameters(&e);
-    each_table(&e, pool, doc, openapi_table_parameters);
-    emit_object_end(&e);
-    if (settings->has_openapi_security)
-        emit_security(&e);
-    emit_object_end(&e);
-    return buf_str(&out);
+    emit_object_begin(e);
+    emit_kv_string(e, "swagger", STR("2.0"));
+    emit_info(e, doc);
+    emit_address(e, pool, doc->settings, doc->host, doc->is_tls);
+    emit_key(e, STR("consumes"));
+    emit_mimes(e, MIMES, 4);
+    emit_key(e, STR("produces"));
+    emit_mimes(e, MIMES, 4);
+    emit_key(e, STR("paths"));
+    emit_object_begin(e);
+    emit_root_path(e);
+}
+
+/* What stands between the lists of tables and routines: the end of one, the beginning of the next. */
+static void emit_turn(emit_t *e, pool_t *pool, const openapi_t *doc)
+{
+    switch (doc->part) {
+    case OPENAPI_FRONT:
+        emit_front(e, pool, doc);
+        break;
+    case OPENAPI_TABLES:
+        break;
+    case OPENAPI_ROUTINES:
+        emit_object_end(e);
+        emit_key(e, STR("definitions"));
+        emit_object_begin(e);
+        break;
+    case OPENAPI_DEFINITIONS:
+        emit_object_end(e);
+        emit_key(e, STR("parameters"));
+        emit_object_begin(e);
+        emit_common_parameters(e);
+        break;
+    case OPENAPI_PARAMETERS:
+        emit_object_end(e);
+        if (doc->settings->has_openapi_security)
+            emit_security(e);
+        emit_object_end(e);
+    }
+}
+
+static void emit_item(emit_t *e, pool_t *pool, const openapi_t *doc)
+{
+    static void (*const EMIT[])(emit_t * e, pool_t * pool, const schema_table_t *table) = {
+        [OPENAPI_TABLES] = openapi_table_path,
+        [OPENAPI_DEFINITIONS] = openapi_definition,
+        [OPENAPI_PARAMETERS] = openapi_table_parameters};
+    if (doc->part == OPENAPI_ROUTINES) {
+        emit_routine(e, pool, doc, doc->snapshot->overloads[doc->at]);
+        return;
+    }
+    const schema_table_t *table = doc->snapshot->tables[doc->at];
+    if (str_eq(table->schema, doc->schema) && openapi_shows(doc, table->oid))
+        EMIT[doc->part](e, pool, table);
+}
+
+static size_t item_count(const openapi_t *doc)
+{
+    switch (doc->part) {
+    case OPENAPI_FRONT:
+        return 0;
+    case OPENAPI_ROUTINES:
+        return doc->snapshot->overload_count;
+    default:
+        return doc->snapshot->table_count;
+    }
+}
+
+void rest_openapi_begin(rest_plan_t *plan, str_t host, bool is_tls)
+{
+    openapi_t *doc = plan->openapi;
+    doc->host = host;
+    doc->is_tls = is_tls;
+    doc->part = OPENAPI_FRONT;
+    doc->at = 0;
+    emit_init(&doc->emit, NULL);
+}
+
+bool rest_openapi_write(rest_plan_t *plan, buf_t *out)
+{
+    openapi_t *doc = plan->openapi;
+    pool_t *pool = pool_create();
+    bool is_last = false;
+    doc->emit.out = out;
+    if (doc->at < item_count(doc)) {
+        emit_item(&doc->emit, pool, doc);
+        doc->at++;
+    } else {
+        emit_turn(&doc->emit, pool, doc);
+        is_last = doc->part++ == OPENAPI_PARAMETERS;
+        doc->at = 0;
+    }
+    pool_destroy(pool);
+    return !is_last;
 }

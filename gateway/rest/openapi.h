@@ -5,6 +5,14 @@
 #include "base/emit.h"
 #include "rest/plan.h"
 
+typedef enum {
+    OPENAPI_FRONT,
+    OPENAPI_TABLES, /* paths of tables */
+    OPENAPI_ROUTINES,
+    OPENAPI_DEFINITIONS,
+    OPENAPI_PARAMETERS
+} openapi_part_t;
+
 typedef struct {
     const schema_snapshot_t *snapshot;
     str_t schema;
@@ -12,6 +20,11 @@ typedef struct {
     const rest_settings_t *settings;
     bool shows_all; /* privileges are ignored */
     map_t *visible; /* oids as text of the relations and routines the role may use */
+    str_t host;     /* as the request names it */
+    bool is_tls;
+    openapi_part_t part; /* what is written next: this part's item `at` */
+    size_t at;
+    emit_t emit;
 } openapi_t;
 
 bool openapi_shows(const openapi_t *doc, uint32_t oid);

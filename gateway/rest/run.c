@@ -171,13 +171,10 @@ void rest_run_finish(rest_run_t *run, const err_t *error)
     bool has_rows = run->plan.format == REST_FORMAT_JSON || run->plan.format == REST_FORMAT_CSV;
     if (has_rows && run->plan.shape != REST_SHAPE_LOCATION && run->plan.shape != REST_SHAPE_NOTHING)
         rest_render_end(&run->result.renderer, chain_tail(&run->result.body));
-    if (run->plan.format == REST_FORMAT_OPENAPI) {
-        http_request_t *http = run->ctx->request;
-        chain_append(&run->result.body,
-                     rest_openapi_render(run->settings, run->pool, &run->request, &run->plan,
-                                         http_authority(http), http_is_tls(http)));
-    }
-    rest_respond(run);
+    if (run->plan.format == REST_FORMAT_OPENAPI && !run->request.is_head)
+        rest_stream_document(run);
+    else
+        rest_respond(run);
 }
 
 /* ---- stages ---- */

@@ -80,6 +80,9 @@ bool rest_buffered(rest_run_t *run);
 bool rest_gathered(rest_run_t *run);
 /* stream.c: called after each row; hands what was rendered to the client once it is too much to keep. */
 void rest_stream_rows(rest_run_t *run);
+/* stream.c: writes the OpenAPI document and answers with it, as a whole or, a large one, as its reader takes
+ * it. */
+void rest_stream_document(rest_run_t *run);
 /* stream.c: the transaction of a streamed answer ended. */
 void rest_stream_end(rest_run_t *run, const err_t *error);
 

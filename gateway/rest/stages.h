@@ -83,8 +83,9 @@ typedef struct {
     rest_rule_t rule;
 } rest_column_t;
 
-/* The rule for a result column of this type. Whatever its text form would not do for (other arrays, rows, types
- * with a cast to json) the planner selects as json, so that an unknown type is always REST_RULE_QUOTE. */
+/* The rule for a result column of this type. Whatever its text form would not do for (other arrays, rows,
+ * types with a cast to json) the planner selects as json, so that an unknown type is always REST_RULE_QUOTE.
+ */
 rest_rule_t rest_rule_of(uint32_t type_oid);
 
 /* What a statement of the plan yields. */
@@ -170,7 +171,7 @@ typedef struct rest_plan {
     str_t warning;                          /* value of the Warning header, or null */
     str_t location_name;                    /* relation name as it appears in Location and Content-Location */
     const struct schema_snapshot *snapshot; /* the one it was planned with (held by the request) */
-    void *openapi;                          /* planner's state for rest_openapi_render */
+    void *openapi;                          /* planner's state for rest_openapi_write */
 } rest_plan_t;
 
 /* Resolves names against the snapshot (borrowed; the caller holds a reference until the request ends) and
@@ -179,9 +180,10 @@ err_t *rest_plan(const rest_settings_t *settings, pool_t *pool, const rest_reque
                  const struct schema_snapshot *snapshot, const identity_t *identity,
                  rest_plan_t *out) MUST_CHECK;
 
-/* OpenAPI: fed with the rows of REST_STMT_OPENAPI statements in order, then asked for the document. */
+/* OpenAPI: fed with the rows of REST_STMT_OPENAPI statements in order, told by which host it was asked for
+ * (borrowed), then written bit by bit; false: that was the last. */
 void rest_openapi_row(rest_plan_t *plan, pool_t *pool, uint32_t stmt, const str_t *values, size_t count);
-str_t rest_openapi_render(const rest_settings_t *settings, pool_t *pool, const rest_request_t *request,
-                          rest_plan_t *plan, str_t host, bool is_tls);
+void rest_openapi_begin(rest_plan_t *plan, str_t host, bool is_tls);
+bool rest_openapi_write(rest_plan_t *plan, buf_t *out);
 
 #endif

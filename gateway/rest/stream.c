@@ -75,6 +75,8 @@ static void on_deadline(void *arg)
     cut(arg, "it takes too long");
 }
 
+static void write_document(rest_run_t *run);
+
 static void on_drain(void *arg)
 {
     rest_run_t *run = arg;
@@ -83,6 +85,8 @@ static void on_drain(void *arg)
     if (run->tx != NULL && run->is_paused)
         db_tx_resume(run->tx);
     run->is_paused = false;
+    if (run->plan.format == REST_FORMAT_OPENAPI)
+        write_document(run);
 }
 
 static void begin(rest_run_t *run)
@@ -91,8 +95,11 @@ static void begin(rest_run_t *run)
     str_t content_type;
     run->is_streamed = true;
     rest_turn_ends(&run->turn);
-    if (rest_respond_head(run, &status, &content_type) != NULL)
-        return; /* does not happen: response settings are read behind the rows */
+    err_t *err = rest_respond_head(run, &status, &content_type);
+    if (err != NULL) { /* of a document: response settings are read behind the rows */
+        rest_respond_error(run, err);
+        return;
+    }
     run->stream = http_stream_begin(run->ctx->request, status, content_type, -1, on_gone, run);
     if (run->stream == NULL)
         return;
@@ -169,4 +176,39 @@ void rest_stream_end(rest_run_t *run, const err_t *error)
     http_stream_write_chain(stream, &run->result.body);
     run->stream = NULL;
     http_stream_end(stream);
+}
+
+/* ---- documents ---- */
+
+/* As long as the reader keeps up; on_drain goes on. */
+static void write_document(rest_run_t *run)
+{
+    chain_t *body = &run->result.body;
+    bool is_over = false;
+    while (!is_over) {
+        is_over = !rest_openapi_write(&run->plan, chain_tail(body));
+        if (is_over || chain_len(body) < CHUNK_MIN || http_stream_write_chain(run->stream, body))
+            continue;
+        run->is_paused = true;
+        watch_reader(run);
+        return;
+    }
+    rest_stream_end(run, NULL);
+}
+
+void rest_stream_document(rest_run_t *run)
+{
+    http_request_t *http = run->ctx->request;
+    chain_t *body = &run->result.body;
+    rest_openapi_begin(&run->plan, http_authority(http), http_is_tls(http));
+    while (chain_len(body) <= run->settings->buffer_max) {
+        if (rest_openapi_write(&run->plan, chain_tail(body)))
+            continue;
+        rest_buffered(run);
+        rest_respond(run);
+        return;
+    }
+    begin(run);
+    if (run->stream != NULL)
+        write_document(run);
 }

@@ -47,6 +47,20 @@ def requests(seconds, path):
     return sorted(found)
 
 
+def document():
+    """The OpenAPI document: its size in MiB, seconds, and by how many MiB the peak exceeds what was there before."""
+    before = memory_mib("VmRSS")
+    with open("/proc/%s/clear_refs" % os.environ["SCENE_PID"], "w") as file:
+        file.write("5")
+    start = time.monotonic()
+    conn = http.client.HTTPConnection(HOST, int(PORT), timeout=60)
+    conn.request("GET", "/rest/v1/")
+    text = conn.getresponse().read()
+    seconds = time.monotonic() - start
+    json.loads(text)
+    return len(text) / 2**20, seconds, memory_mib("VmHWM") - before
+
+
 def show(name, found):
     print("%-42s %5d requests, p50 %.2f p99 %.2f max %.1f ms"
           % (name, len(found), found[len(found) // 2], found[int(len(found) * 0.99)], found[-1]))
@@ -58,6 +72,7 @@ def main():
     print("    %.2f s; resident %.1f MiB, peak %.1f MiB" % (first["us"] / 1e6, memory_mib("VmRSS"), memory_mib("VmHWM")))
     for name, path in PATHS:
         show(name, requests(4, path))
+    print("OpenAPI document: %.1f MiB in %.2f s, peak %.1f MiB above rest" % document())
     stop = threading.Event()
 
     def reload_often():

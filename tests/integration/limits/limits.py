@@ -37,6 +37,8 @@ def prepare():
             as 'select pg_sleep(seconds)';
         create function public.time_limit() returns text language sql stable
             as $$select current_setting('statement_timeout')$$;
+        do $$ begin execute (select 'create table public.wide (' || string_agg('column_' || i || ' text', ', ') || ')'
+                               from generate_series(1, 400) i); end $$;
         grant all on all tables in schema public to anon, authenticated;
     """)
 
@@ -209,6 +211,14 @@ def answers(gateway):
     same("which is worth another try", ask(gateway, "GET", path % KEPT_TOTAL)[2].get("retry-after"), "1")
 
 
+def documents(gateway):
+    _, whole, headers = ask(gateway, "GET", REST + "/", headers=["Accept: application/openapi+json"])
+    same("a document larger than what is kept is streamed", headers.get("transfer-encoding"), "chunked")
+    same("and is whole", (len(whole["definitions"]["wide"]["properties"]), "limit" in whole["parameters"]), (400, True))
+    head = ask(gateway, "HEAD", REST + "/", headers=["Accept: application/openapi+json"])
+    same("nobody makes it for HEAD", (head[0], head[1]), (200, b""))
+
+
 def bodies_together(gateway):
     first, size = Client(gateway), 18000
     first.send("POST", REST + "/rpc/nap", '{"seconds":30,"t":"' + "a" * (size - 21) + '"}')
@@ -367,7 +377,7 @@ SMALL = dict(
     BASALT_REST_BUFFER=str(KEPT), BASALT_REST_BUFFER_TOTAL=str(KEPT_TOTAL), BASALT_REALTIME_MAX_MESSAGE=str(MESSAGE),
     BASALT_REALTIME_MAX_CHANNELS=str(CHANNELS), BASALT_REALTIME_MAX_SOCKETS=str(SOCKETS))
 GATEWAYS = (
-    (SMALL, (heads_and_bodies, bodies_of_json, queries, answers, bodies_together, websockets, calls_of_presence)),
+    (SMALL, (heads_and_bodies, bodies_of_json, queries, answers, documents, bodies_together, websockets, calls_of_presence)),
     # without the channel nothing but these requests wants a connection
     (dict(PGRST_DB_CHANNEL_ENABLED="false", PGRST_DB_POOL="1", BASALT_DB_QUEUE="2", PGRST_DB_POOL_ACQUISITION_TIMEOUT="1", BASALT_REALTIME_MAX_JOINS_PER_SECOND="1",
           BASALT_REALTIME_MAX_EVENTS_PER_SECOND="1"), (queue, rates)),
