@@ -15,6 +15,7 @@
 #include "listen.h"
 #include "options.h"
 #include "options_check.h"
+#include "pace.h"
 #include "postgrest.h"
 #include "realtime/realtime.h"
 #include "reload.h"
@@ -24,7 +25,6 @@
 #include "site/site.h"
 
 #include <malloc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,15 +332,6 @@ static void dispose(gateway_t *gateway, pool_t *rooms)
     loop_destroy(gateway->loop);
 }
 
-/* By default a wake-up takes the processor from a client or a backend that is about to have more: each
- * request would cost its own. */
-static void come_in_batches(const config_t *config)
-{
-    struct sched_param none = {0};
-    if (config_bool(config, "BASALT_BATCH") && sched_getscheduler(0) == SCHED_OTHER)
-        sched_setscheduler(0, SCHED_BATCH, &none);
-}
-
 static int serve(process_t *process)
 {
     gateway_t *gateway = &process->gateway;
@@ -365,8 +356,11 @@ static int serve(process_t *process)
     loop_watch_want_read(process->signals, true);
     if (err == NULL) {
         observe(LOG_INFO, "started", F_CSTR("version", BASALT_VERSION), F_INT("pid", getpid()));
-        come_in_batches(gateway->config);
+        pace_t *pace = config_bool(gateway->config, "BASALT_BATCH")
+                           ? pace_create(gateway->loop, gateway->request_pool)
+                           : NULL;
         loop_run(gateway->loop);
+        pace_destroy(pace);
     } else {
         process->status = fail(err, "listen");
     }

@@ -21,7 +21,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_REQUEST_TIMEOUT", CONFIG_DURATION_MS, "60s", false, true, "Receiving one request, header and body together"},
     {"BASALT_IDLE_TIMEOUT", CONFIG_DURATION_MS, "75s", false, true, "Keep-alive without a request"},
     {"BASALT_DRAIN_TIMEOUT", CONFIG_DURATION_MS, "10s", false, true, "Longest graceful shutdown"},
-    {"BASALT_BATCH", CONFIG_BOOL, "true", false, false, "Run under SCHED_BATCH: a wake-up does not interrupt clients and database, answers and requests come in batches"},
+    {"BASALT_BATCH", CONFIG_BOOL, "true", false, false, "Run under SCHED_BATCH while several requests are in flight: a wake-up then interrupts neither clients nor database"},
     {"BASALT_WORKERS", CONFIG_INT, "8", false, false, "Threads for auth, functions and jobs"},
     {"BASALT_WORKER_QUEUE", CONFIG_INT, "1000", false, false, "Requests that wait for such a thread; beyond it 503"},
     {"BASALT_HASH_WORKERS", CONFIG_INT, "2", false, false, "Passwords hashed at the same time"},

@@ -66,12 +66,13 @@ struct db_tx {
     bool has_output;         /* something was delivered */
     bool has_columns;        /* those of the running statement are known */
     size_t column_count;
-    size_t retries;     /* after a lost connection one is allowed, after DDL a few */
-    bool is_ending;     /* explicit: COMMIT or ROLLBACK is in flight */
-    db_end_t end;       /* which of them */
-    bool is_sync_sent;  /* from here on the server may commit it */
-    bool is_fast;       /* may share a connection with others */
-    uint64_t lane_hash; /* what its cost is remembered under; 0: never shares */
+    size_t retries;      /* after a lost connection one is allowed, after DDL a few */
+    bool is_ending;      /* explicit: COMMIT or ROLLBACK is in flight */
+    db_end_t end;        /* which of them */
+    bool is_sync_sent;   /* from here on the server may commit it */
+    bool is_fast;        /* may share a connection with others */
+    uint64_t lane_hash;  /* what its cost is remembered under; 0: never shares */
+    int32_t expected_us; /* by its last runs */
     size_t result_bytes;
     pool_t *memory; /* of the error; created with it */
     err_t *error;
@@ -98,9 +99,10 @@ struct conn {
     size_t depth; /* segments in flight that carry transactions */
     stmt_cache_t *stmts;
     bool is_paused, is_processing;
-    bool is_unsent;   /* something gathered during this turn waits for its end */
-    bool is_shared;   /* BUSY with fast transactions: others may join */
-    bool is_draining; /* no more may join: an exclusive transaction waits for it */
+    bool is_unsent;      /* something gathered during this turn waits for its end */
+    int32_t gathered_us; /* what that is expected to take, if it may share */
+    bool is_shared;      /* BUSY with fast transactions: others may join */
+    bool is_draining;    /* no more may join: an exclusive transaction waits for it */
     bool must_flush_stmts;
     db_wash_t wash;
     int64_t opened_us, idle_since_us, last_sync_us;

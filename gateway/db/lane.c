@@ -89,6 +89,7 @@ void lane_classify(db_tx_t *tx)
     const stat_t *stat = &lane->slots[(tx->lane_hash >> 1) % SLOTS];
     tx->is_fast = tx->lane_hash != 0 && stat->hash == tx->lane_hash && stat->runs >= RUNS_TO_PROMOTE &&
                   stat->mean_us <= limit_us(tx->pool);
+    tx->expected_us = stat->mean_us;
 }
 
 /* The time since it could begin: it was sent, and what was before it had ended. */
@@ -153,17 +154,41 @@ static conn_t *find_shortest(const db_pool_t *pool, size_t *count)
     return best;
 }
 
-static conn_t *pick_fast(db_pool_t *pool)
+/* What this turn of the loop has put on a connection leaves in one piece and wakes one backend: the next goes
+ * with it as long as together they are still quick. */
+static conn_t *find_gathering(const db_pool_t *pool, const db_tx_t *tx)
+{
+    for (size_t i = 0; i < pool->conn_count && pool->has_unsent; i++) {
+        conn_t *conn = pool->conns[i];
+        if (conn->is_unsent && is_joinable(conn) && conn->depth < FAST_DEPTH &&
+            conn->gathered_us + tx->expected_us <= pool->options.share_limit_us)
+            return conn;
+    }
+    return NULL;
+}
+
+static conn_t *pick_shared(db_pool_t *pool, const db_tx_t *tx)
 {
     size_t shared;
+    conn_t *gathering = find_gathering(pool, tx);
+    if (gathering != NULL)
+        return gathering;
     conn_t *shortest = find_shortest(pool, &shared);
-    pool->lane->last_fast_us = clock_mono_us();
     if (shared < FAST_CONNS || shortest->depth >= FAST_DEPTH) {
         conn_t *idle = find_idle(pool);
         if (idle != NULL)
             return idle;
     }
     return shortest != NULL && shortest->depth < FAST_DEPTH ? shortest : NULL;
+}
+
+static conn_t *pick_fast(db_pool_t *pool, const db_tx_t *tx)
+{
+    pool->lane->last_fast_us = clock_mono_us();
+    conn_t *conn = pick_shared(pool, tx);
+    if (conn != NULL)
+        conn->gathered_us = (conn->is_unsent ? conn->gathered_us : 0) + tx->expected_us;
+    return conn;
 }
 
 static bool is_one_reserved(const db_pool_t *pool)
@@ -192,7 +217,7 @@ static conn_t *pick_exclusive(db_pool_t *pool)
 
 conn_t *lane_pick(db_pool_t *pool, const db_tx_t *tx)
 {
-    return tx->is_fast ? pick_fast(pool) : pick_exclusive(pool);
+    return tx->is_fast ? pick_fast(pool, tx) : pick_exclusive(pool);
 }
 
 /* One more connection would shorten the queues of the fast lane. */

@@ -59,6 +59,9 @@ typedef struct {
 } db_pool_figures_t;
 db_pool_figures_t db_pool_figures(const db_pool_t *pool);
 
+/* Transactions sent or waiting to be. */
+size_t db_pool_in_flight(const db_pool_t *pool);
+
 /* {"size":..,"idle":..,"busy":..,"waiting":..,...} for admin. */
 void db_pool_inspect(const db_pool_t *pool, buf_t *out);
 

@@ -56,6 +56,14 @@ void pool_info_publish(db_pool_t *pool)
             pool->waiting.count + pool->waiting_fast.count);
 }
 
+size_t db_pool_in_flight(const db_pool_t *pool)
+{
+    size_t in_flight = pool->waiting.count + pool->waiting_fast.count;
+    for (size_t i = 0; i < pool->conn_count; i++)
+        in_flight += pool->conns[i]->depth;
+    return in_flight;
+}
+
 db_pool_figures_t db_pool_figures(const db_pool_t *pool)
 {
     db_pool_figures_t figures = {.size_max = pool->options.size_max,
@@ -98,10 +106,10 @@ void db_pool_flush_statements(db_pool_t *pool)
 
 void db_pool_inspect(const db_pool_t *pool, buf_t *out)
 {
-    size_t by_state[CONN_STATE_BROKEN + 1] = {0}, in_flight = 0, stmts = 0;
+    size_t by_state[CONN_STATE_BROKEN + 1] = {0}, stmts = 0,
+                                        waiting = pool->waiting.count + pool->waiting_fast.count;
     for (size_t i = 0; i < pool->conn_count; i++) {
         by_state[pool->conns[i]->state]++;
-        in_flight += pool->conns[i]->depth;
         stmts += stmt_cache_count(pool->conns[i]->stmts);
     }
     buf_printf(out, "{\"name\":\"%.*s\",\"up\":%s,\"server_version\":%d,\"size\":%zu,\"size_max\":%zu,",
@@ -109,10 +117,9 @@ void db_pool_inspect(const db_pool_t *pool, buf_t *out)
                pool->conn_count, pool->options.size_max);
     buf_printf(out, "\"opening\":%zu,\"idle\":%zu,\"busy\":%zu,\"cancelling\":%zu,\"in_flight\":%zu,",
                by_state[CONN_STATE_OPENING], by_state[CONN_STATE_IDLE], by_state[CONN_STATE_BUSY],
-               by_state[CONN_STATE_CANCELLING], in_flight);
-    buf_printf(out, "\"waiting\":%zu,\"statements\":%zu,\"done\":%lld,\"lost_connections\":%lld,",
-               pool->waiting.count + pool->waiting_fast.count, stmts, (long long)pool->done_total,
-               (long long)pool->lost_total);
+               by_state[CONN_STATE_CANCELLING], db_pool_in_flight(pool) - waiting);
+    buf_printf(out, "\"waiting\":%zu,\"statements\":%zu,\"done\":%lld,\"lost_connections\":%lld,", waiting,
+               stmts, (long long)pool->done_total, (long long)pool->lost_total);
     buf_printf(out, "\"retries\":%lld,\"acquire_timeouts\":%lld,\"cancels\":%lld}",
                (long long)pool->retry_total, (long long)pool->timeout_total, (long long)pool->cancel_total);
 }

@@ -289,6 +289,33 @@ def roles_and_functions_have_their_own_time():
         sql("alter role slow set statement_timeout = '300ms'")
 
 
+def while_many_are_served_no_wake_up_interrupts_others():
+    def ask_many_times(times):
+        conn = connection(PORT)
+        for _ in range(times):
+            expect(ask("GET", "/items?limit=1", conn=conn)[0], 200)
+
+    def napper(_, is_over):
+        conn = connection(PORT)
+        while not is_over.is_set():
+            expect(ask("GET", "/rpc/nap?seconds=0.01", conn=conn)[0], 204)
+
+    def policy():
+        return os.sched_getscheduler(gateway.process.pid)
+
+    errors = []
+    with Gateway() as gateway:
+        expect(policy(), os.SCHED_OTHER)
+        with clients(12, napper, errors):
+            until(lambda: policy() == os.SCHED_BATCH, 30, "SCHED_BATCH")
+        until(lambda: ask_many_times(50) or policy() == os.SCHED_OTHER, 30, "SCHED_OTHER for one client")
+    with Gateway(BASALT_BATCH="false") as gateway:
+        with clients(12, napper, errors):
+            ask_many_times(300)
+            expect(policy(), os.SCHED_OTHER)
+    expect(errors, [])
+
+
 # ---- the database goes away ----
 
 def what_was_acknowledged_survives_restarts_under_load():
