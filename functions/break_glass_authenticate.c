@@ -145,6 +145,7 @@ static void reply_session(api_task_t *task, const account_t *account, const auth
     emit_kv_string(&emit, "access_token", session->access_token);
     emit_kv_string(&emit, "refresh_token", session->refresh_token);
     emit_object_end(&emit);
+    auth_session_mark_reply(task, session);
     fn_reply(task, 200, buf_str(&out));
 }
 

@@ -254,6 +254,7 @@ static void reply_entered(const entry_t *entry, const auth_user_t *user, const a
     emit_kv_string(&emit, "refresh_token", session->refresh_token);
     emit_kv_int(&emit, "expires_at", expires_at);
     emit_object_end(&emit);
+    auth_session_mark_reply(entry->task, session);
     fn_reply(entry->task, 200, buf_str(&out));
 }
 

@@ -232,15 +232,6 @@ void call_reply(auth_call_t *call, int status, str_t json)
 
 void call_reply_session(auth_call_t *call, const auth_session_t *session, str_t json)
 {
-    int64_t life = config_int(call->scope.config, "GOTRUE_JWT_EXP");
-    api_task_add_header(call->task, STR("set-cookie"),
-                        auth_session_cookie(call->pool, session->access_token, life, call->task->is_tls));
-    api_task_add_header(call->task, STR("cache-control"), STR("no-store"));
+    auth_session_mark_reply(call->task, session);
     call_reply(call, 200, json);
-}
-
-void call_clear_cookie(auth_call_t *call)
-{
-    api_task_add_header(call->task, STR("set-cookie"),
-                        auth_session_cookie(call->pool, STR(""), 0, call->task->is_tls));
 }

@@ -84,9 +84,8 @@ err_t *call_require_admin(auth_call_t *call) MUST_CHECK;
 auth_actor_t call_admin(const auth_call_t *call);
 
 void call_reply(auth_call_t *call, int status, str_t json);
-/* The Session object and the cookie for /executor/v1/. */
+/* The Session object and what goes with it (auth_session_mark_reply). */
 void call_reply_session(auth_call_t *call, const auth_session_t *session, str_t json);
-void call_clear_cookie(auth_call_t *call);
 
 /* Takes from the caller's bucket; 429 over_request_rate_limit. Only where GOTRUE_RATE_LIMIT_HEADER tells
  * addresses apart, as in GoTrue. */

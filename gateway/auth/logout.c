@@ -43,7 +43,7 @@ err_t *logout_endpoint(auth_call_t *call)
     for (size_t i = 0; i < rows.row_count; i++)
         api_event_post(call->auth->gateway, API_EVENT_SESSION_ENDED, db_value(&rows, i, 0));
     if (strcmp(scope->scope, "others") != 0)
-        call_clear_cookie(call);
+        auth_session_clear_cookie(call->task);
     call_reply(call, 204, STR(""));
     return NULL;
 }

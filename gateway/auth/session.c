@@ -204,9 +204,21 @@ err_t *auth_session_for_user(gateway_t *gateway, pool_t *pool, str_t user_id, co
     return auth_db_error(&scope, err, "Database error granting user");
 }
 
-str_t auth_session_cookie(pool_t *pool, str_t access_token, int64_t max_age, bool is_secure)
+static void add_cookie(api_task_t *task, str_t access_token, int64_t max_age)
 {
-    return pool_printf(
-        pool, AUTH_SESSION_COOKIE "=%.*s; Path=/executor/v1/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
-        STR_ARG(access_token), (long long)max_age, is_secure ? "; Secure" : "");
+    str_t value = pool_printf(
+        task->pool, AUTH_SESSION_COOKIE "=%.*s; Path=/executor/v1/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+        STR_ARG(access_token), (long long)max_age, task->is_tls ? "; Secure" : "");
+    api_task_add_header(task, STR("set-cookie"), value);
+}
+
+void auth_session_mark_reply(api_task_t *task, const auth_session_t *session)
+{
+    add_cookie(task, session->access_token, config_int(task->gateway->config, "GOTRUE_JWT_EXP"));
+    api_task_add_header(task, STR("cache-control"), STR("no-store"));
+}
+
+void auth_session_clear_cookie(api_task_t *task)
+{
+    add_cookie(task, STR(""), 0);
 }

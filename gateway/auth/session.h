@@ -8,6 +8,7 @@
 #ifndef AUTH_SESSION_H
 #define AUTH_SESSION_H
 
+#include "api/task.h"
 #include "auth/user.h"
 
 /* Name of the cookie that carries the access token to /executor/v1/ and nowhere else. */
@@ -57,7 +58,9 @@ err_t *auth_refresh_token_insert(auth_scope_t *scope, str_t user_id, str_t sessi
 err_t *auth_session_refresh(auth_scope_t *scope, str_t refresh_token, auth_session_t *session,
                             str_t *json) MUST_CHECK;
 
-/* Set-Cookie value for an access token; an empty token clears it. */
-str_t auth_session_cookie(pool_t *pool, str_t access_token, int64_t max_age, bool is_secure);
+/* What goes with every answer that holds a session: the cookie for /executor/v1/, and that nobody keeps it. */
+void auth_session_mark_reply(api_task_t *task, const auth_session_t *session);
+/* Takes the cookie back. */
+void auth_session_clear_cookie(api_task_t *task);
 
 #endif

@@ -55,6 +55,8 @@ async function signsIn(world, answer, username) {
   equal([answer.status, Object.keys(answer.json)], [200, OK_KEYS], answer.text);
   const session = await provision(world.gateway, username, answer.json);
   equal([session.status, Object.keys(session.json)], [200, PROVISIONED], session.text);
+  const cookie = session.headers.get('set-cookie').split(';')[0];
+  equal((await fetch(`${world.gateway.url}/executor/v1/api/status`, { headers: { cookie } })).status, 200, 'the cookie opens the executor');
   const me = await world.gateway.get('/user', { token: session.json.access_token });
   equal([me.status, me.json.id], [200, session.json.user_id], 'who that is');
   equal((await world.gateway.refresh(session.json.refresh_token)).status, 200, 'refresh');

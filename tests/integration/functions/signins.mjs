@@ -13,6 +13,8 @@ const breakIn = (gateway, email, password = CANARIES.glass) => call(gateway, 'br
 
 // The session is one that the stock client can go on with.
 async function checkSession(gateway, answer, userId) {
+  check(answer.headers.get('set-cookie')?.startsWith(`basalt-session=${answer.json.access_token}; Path=/executor/v1/; `), 'cookie');
+  equal(answer.headers.get('cache-control'), 'no-store', 'caching');
   equal(claimsOf(answer.json.access_token).sub, userId, 'sub');
   const me = await gateway.get('/user', { token: answer.json.access_token });
   equal([me.status, me.json.id], [200, userId], 'user');
