@@ -176,6 +176,8 @@ static void adopt(scan_t *scan, gateway_client_t *client, pool_t *pool, str_t ad
     err_t *err = store(client, pool, address, columns, &out->server_id);
     json_decref(columns);
     out->kind = err == NULL ? DISCOVERY_SYNCED : DISCOVERY_ERROR;
+    out->model = facts->system.model;
+    out->service_tag = facts->system.service_tag;
     if (err != NULL)
         out->error = err->message;
     else

@@ -29,7 +29,8 @@ typedef struct {
     discovery_kind_t kind;
     bool is_reachable, is_idrac;
     const char *filter_reason; /* port_closed, not_idrac, timeout, or NULL */
-    str_t server_id, error;    /* in the visit's pool */
+    str_t server_id, error;    /* in the visit's pool, as are: */
+    str_t model, service_tag;
 } discovery_outcome_t;
 
 /* On a scan's thread. */

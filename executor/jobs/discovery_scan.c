@@ -123,6 +123,10 @@ static void note_outcome(scan_t *scan, str_t address, discovery_outcome_t *outco
     static const char *const STATUS[] = {"filtered", "auth_failed", "synced", "error"};
     json_object_set_new(row, "ip", device_text(address));
     json_object_set_new(row, "status", json_string(STATUS[outcome->kind]));
+    if (outcome->kind == DISCOVERY_SYNCED) {
+        json_object_set_new(row, "model", device_text(outcome->model));
+        json_object_set_new(row, "service_tag", device_text(outcome->service_tag));
+    }
     if (outcome->filter_reason != NULL)
         json_object_set_new(row, "filter_reason", json_string(outcome->filter_reason));
     if (outcome->server_id.len > 0)
@@ -181,7 +185,9 @@ static void finish(scan_t *scan)
     job_set(job, "stage3_failed", json_integer((json_int_t)scan->auth_failures));
     job_set(job, "auto_refresh_triggered", json_boolean(scan->discovered > 0)); /* details are read at once */
     job_set(job, "server_results", json_deep_copy(scan->results));
-    job_set(job, "current_stage", json_null());
+    job_set(job, "servers_total", json_integer((json_int_t)scan->discovered));
+    job_set(job, "servers_refreshed", json_integer((json_int_t)scan->discovered));
+    job_set(job, "current_stage", json_string("complete"));
     if (job_must_stop(job))
         return;
     if (scan->failed > 0)
@@ -210,32 +216,67 @@ static void scan_addresses(job_t *job)
     json_decref(scan.auth_failed);
 }
 
-static err_t *refresh_server(job_t *job, pool_t *pool, const json_t *server, str_t task_id, json_t *result,
-                             str_t *note)
+static err_t *refresh_server(job_t *job, pool_t *pool, const json_t *server, str_t task_id,
+                             discovery_facts_t *facts)
 {
     device_t device;
-    discovery_facts_t facts = {0};
     err_t *err = device_open_server(&device, job, pool, server, task_id);
     if (err != NULL)
         return err;
-    err = discovery_read(device.redfish, pool, &facts);
+    err = discovery_read(device.redfish, pool, facts);
     device_close(&device);
     if (err != NULL)
         return err;
-    json_t *row = discovery_columns(pool, &facts);
+    json_t *row = discovery_columns(pool, facts);
     device_patch_row(job, pool, "servers", read_json_str(server, "id"), row);
-    discovery_link_host(job_client(job), pool, read_json_str(server, "id"), facts.system.service_tag);
+    discovery_link_host(job_client(job), pool, read_json_str(server, "id"), facts->system.service_tag);
+    return NULL;
+}
+
+/* The refresh of a known server is the last stage of a scan, and is told like it. */
+static err_t *refresh_and_list(job_t *job, pool_t *pool, const json_t *server, str_t task_id, json_t *result,
+                               str_t *note)
+{
+    discovery_facts_t facts = {0};
+    err_t *err = refresh_server(job, pool, server, task_id, &facts);
+    if (job->is_halted)
+        return err;
+    json_t *row = json_object();
+    json_object_set_new(row, "ip", device_text(read_json_str(server, "ip_address")));
+    json_object_set_new(row, "server_id", device_text(read_json_str(server, "id")));
+    json_object_set_new(row, "status", json_string(err == NULL ? "synced" : "error"));
+    json_object_set_new(row, "model", device_text(facts.system.model));
+    json_object_set_new(row, "service_tag", device_text(facts.system.service_tag));
+    if (err != NULL)
+        json_object_set_new(row, "error", device_text(err->message));
+    job_append(job, "server_results", row);
+    job_add(job, err == NULL ? "servers_refreshed" : "servers_failed", 1);
+    if (err != NULL)
+        return err;
     json_object_set_new(result, "service_tag", device_text(facts.system.service_tag));
     *note = pool_printf(pool, "%.*s, service tag %.*s", STR_ARG(facts.system.model),
                         STR_ARG(facts.system.service_tag));
     return NULL;
 }
 
+static void refresh(job_t *job, size_t count)
+{
+    static const servers_plan_t REFRESH = {
+        .verb = "Refreshing", .is_parallel = true, .work = refresh_and_list};
+    job_set(job, "servers_total", json_integer((json_int_t)count));
+    job_set(job, "current_stage", json_string("sync"));
+    job_add(job, "servers_refreshed", 0);
+    job_add(job, "servers_failed", 0);
+    servers_run(job, &REFRESH);
+    if (!job_must_stop(job))
+        job_set(job, "current_stage", json_string("complete"));
+}
+
 void job_discovery_scan(job_t *job)
 {
-    static const servers_plan_t REFRESH = {.verb = "Refreshing", .is_parallel = true, .work = refresh_server};
-    if (json_array_size(read_json_array(job->scope, "server_ids")) > 0)
-        servers_run(job, &REFRESH);
+    size_t known = json_array_size(read_json_array(job->scope, "server_ids"));
+    if (known > 0)
+        refresh(job, known);
     else
         scan_addresses(job);
 }

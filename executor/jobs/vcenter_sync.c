@@ -2,11 +2,19 @@
 #include "executor/jobs/jobs.h"
 #include "executor/jobs/vcenter.h"
 
+#include "base/clock.h"
 #include "base/crypt.h"
 #include "base/read_json.h"
 
 /* Inventories of thousands of machines take their time, on the vCenter and in the database. */
 enum { EXCHANGE_MS = 60000, READ_MS = 600000, STORE_MS = 120000, IDS_MAX = 100 };
+
+/* details.sync_phase of one vCenter as the UI draws it, out of ten. */
+enum { PHASE_READING = 0, PHASE_STORING = 4, PHASE_DONE = 10 };
+
+/* The lists of an inventory; what they hold is told under the same names, in the result and in the details.
+ */
+static const char *const LISTS[] = {"hosts", "clusters", "vms", "datastores", "networks", "alarms"};
 
 /* --- which vCenters --- */
 
@@ -72,6 +80,13 @@ static err_t *store(vcenter_t *sync, str_t id, json_t *inventory, json_t **answe
     return err;
 }
 
+/* Where it stands: which of them, and how far with that. */
+static void note_phase(vcenter_t *sync, int phase, const char *verb, str_t name)
+{
+    job_set(sync->job, "sync_phase", json_integer(phase));
+    job_step(sync->job, "%s the inventory of %.*s", verb, STR_ARG(name));
+}
+
 static void note_outcome(vcenter_t *sync, str_t id, const err_t *err)
 {
     json_t *changes = json_object();
@@ -81,26 +96,47 @@ static void note_outcome(vcenter_t *sync, str_t id, const err_t *err)
     device_patch_row(sync->job, sync->pool, "vcenters", id, changes);
 }
 
-/* What was stored, item by item that was not; true when everything was. */
-static bool publish(vcenter_t *sync, str_t name, const json_t *answer, const err_t *err)
+static json_t *describe(const json_t *row, str_t id, const err_t *err, bool is_clean)
 {
-    static const char *const COUNTS[] = {"total", "new", "updated", "auto_linked", "errors"};
-    const json_t *summary = read_json_object(answer, "summary"), *text;
-    size_t i;
     json_t *result = json_object();
-    json_object_set_new(result, "vcenter", device_text(name));
+    const char *status = err != NULL ? "failed" : is_clean ? "success" : "completed_with_warnings";
+    json_object_set_new(result, "vcenter_id", device_text(id));
+    json_object_set_new(result, "vcenter_name", device_text(read_json_str(row, "name")));
+    json_object_set_new(result, "vcenter_host", device_text(read_json_str(row, "host")));
+    json_object_set_new(result, "status", json_string(status));
     json_object_set_new(result, "success", json_boolean(err == NULL));
     if (err != NULL)
         json_object_set_new(result, "error", device_text(err->message));
-    for (i = 0; summary != NULL && i < sizeof(COUNTS) / sizeof(COUNTS[0]); i++)
+    return result;
+}
+
+static void add_counts(vcenter_t *sync, json_t *result, const json_t *inventory, const json_t *summary)
+{
+    static const char *const COUNTS[] = {"total", "new", "updated", "errors", "auto_linked"};
+    for (size_t i = 0; i < sizeof(COUNTS) / sizeof(COUNTS[0]); i++)
         json_object_set_new(result, COUNTS[i], json_integer(read_json_int(summary, COUNTS[i], 0)));
+    job_add(sync->job, "auto_linked", read_json_int(summary, "auto_linked", 0));
+    for (size_t i = 0; i < sizeof(LISTS) / sizeof(LISTS[0]); i++) {
+        json_int_t count = (json_int_t)json_array_size(json_object_get(inventory, LISTS[i]));
+        json_object_set_new(result, LISTS[i], json_integer(count));
+        job_add(sync->job, LISTS[i], count);
+    }
+}
+
+/* What came of one; takes `result`. Items that could not be stored are named in the log. */
+static void publish(vcenter_t *sync, json_t *result, const json_t *inventory, const json_t *answer)
+{
+    const json_t *summary = read_json_object(answer, "summary"), *text;
+    size_t i;
+    if (summary != NULL)
+        add_counts(sync, result, inventory, summary);
     json_array_foreach(read_json_array(answer, "errors"), i, text)
     {
         if (json_is_string(text))
-            job_log(sync->job, "WARN", "%.*s: %s", STR_ARG(name), json_string_value(text));
+            job_log(sync->job, "WARN", "%.*s: %s", STR_ARG(read_json_str(result, "vcenter_name")),
+                    json_string_value(text));
     }
-    job_append(sync->job, "results", result);
-    return err == NULL && read_json_int(summary, "errors", 0) == 0;
+    job_append(sync->job, "vcenter_results", result);
 }
 
 static err_t *sync_one(vcenter_t *sync, const json_t *row)
@@ -108,17 +144,21 @@ static err_t *sync_one(vcenter_t *sync, const json_t *row)
     json_t *inventory = NULL, *answer = NULL;
     bool has_row = json_object_get(row, "sync_enabled") != NULL && json_object_get(row, "is_primary") != NULL;
     str_t name = read_json_str(row, "name"), id = has_row ? read_json_str(row, "id") : STR_NULL;
-    job_step(sync->job, "Reading the inventory of %.*s", STR_ARG(name));
+    int64_t began = clock_mono_us();
+    note_phase(sync, PHASE_READING, "Reading", name);
     err_t *err = ask(sync, row, &inventory);
     if (err == NULL) {
-        job_step(sync->job, "Storing the inventory of %.*s", STR_ARG(name));
+        note_phase(sync, PHASE_STORING, "Storing", name);
         err = store(sync, id, inventory, &answer);
     }
     if (sync->job->is_halted)
         return err;
     if (id.len > 0)
         note_outcome(sync, id, err);
-    bool is_clean = publish(sync, name, answer, err);
+    bool is_clean = read_json_int(read_json_object(answer, "summary"), "errors", 0) == 0;
+    json_t *result = describe(row, id, err, is_clean);
+    json_object_set_new(result, "sync_duration_seconds", json_integer((clock_mono_us() - began) / 1000000));
+    publish(sync, result, inventory, answer);
     job_log(sync->job, err != NULL ? "ERROR" : "INFO", "%.*s: %.*s", STR_ARG(name),
             STR_ARG(err != NULL ? err->message
                     : is_clean  ? STR("synchronised")
@@ -131,10 +171,14 @@ static void sync_all(vcenter_t *sync, const json_t *rows)
     size_t i, failed = 0, count = json_array_size(rows);
     const json_t *row;
     err_t *first = NULL;
+    int64_t began = clock_mono_us();
+    job_set(sync->job, "total_vcenters", json_integer((json_int_t)count));
     json_array_foreach(rows, i, row)
     {
         if (job_must_stop(sync->job))
             return;
+        job_set(sync->job, "current_vcenter_index", json_integer((json_int_t)i));
+        job_set(sync->job, "current_vcenter_name", device_text(read_json_str(row, "name")));
         err_t *err = sync_one(sync, row);
         first = first != NULL ? first : err;
         failed += err != NULL;
@@ -142,6 +186,8 @@ static void sync_all(vcenter_t *sync, const json_t *rows)
     }
     if (sync->job->is_halted)
         return;
+    job_set(sync->job, "sync_phase", json_integer(PHASE_DONE));
+    job_set(sync->job, "sync_duration_seconds", json_integer((clock_mono_us() - began) / 1000000));
     job_set(sync->job, "success_count", json_integer((json_int_t)(count - failed)));
     job_set(sync->job, "failed_count", json_integer((json_int_t)failed));
     job_task_write(sync->job, sync->task_id, failed > 0 ? "failed" : "completed", 100,

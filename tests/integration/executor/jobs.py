@@ -183,6 +183,17 @@ def discovery_scan():
     count.check(len(refused) == 1 and (refused[0]["connection_status"], refused[0]["credential_test_status"]) ==
                 ("offline", "invalid"), "the refusing one is listed too", str(refused))
     count.check(len(sql("select 1 from servers where ip_address = '%s'" % stand.addresses[0])) == 1, "known servers stay one row")
+    known = results[stand.addresses[3]]
+    count.check((known["status"], known["service_tag"], known["model"]) == ("synced", "SIM0004", "PowerEdge R640")
+                and (details["current_stage"], details["servers_total"], details["servers_refreshed"]) == ("complete", 3, 3),
+                "the UI's counters and rows tell it", json.dumps(details))
+    job = stand.run_job("discovery_scan", {"server_ids": [found[0]["id"], refused[0]["id"]]})
+    details = job["details"]
+    count.check((details["current_stage"], details["servers_total"], details["servers_refreshed"], details["servers_failed"]) ==
+                ("complete", 2, 1, 1) and
+                {row["ip"]: (row["status"], row["service_tag"]) for row in details["server_results"]} ==
+                {stand.addresses[3]: ("synced", "SIM0004"), stand.addresses[2]: ("error", None)},
+                "a refresh of known servers is told the same way", json.dumps(details))
     job = stand.run_job("discovery_scan", {"ip_range": "10.0.0.0/8"})
     count.check(job["status"] == "failed" and "refused" in job["details"]["error"], "absurd sizes are refused")
     job = stand.run_job("discovery_scan", {"ip_range": "nonsense"})

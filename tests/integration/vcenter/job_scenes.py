@@ -45,11 +45,18 @@ def scheduled(stand, count, people, peer):
     jobs = {job["details"]["vcenter_name"]: job for job in wait("true")}
     good, bad = jobs["main"], jobs["dead"]
     hosts = len(peer.control("inventory")["HostSystem"])
+    told = good["details"]["vcenter_results"][0]
     count.check(good["status"] == "completed" and good["details"]["triggered_by"] == "scheduled" and good["details"]["silent"] is True
-                and good["details"]["success_count"] == 1 and good["details"]["results"][0]["new"] == hosts, "the job is done", str(good["details"]))
+                and good["details"]["success_count"] == 1 and told["new"] == hosts and told["status"] == "success"
+                and (told["vcenter_id"], told["vcenter_name"], told["vcenter_host"]) == (main, "main", "127.0.0.1"), "the job is done", str(good["details"]))
+    kinds = {"hosts": "HostSystem", "vms": "VirtualMachine", "clusters": "ClusterComputeResource", "datastores": "Datastore"}
+    sizes = {key: len(peer.control("inventory")[kind]) for key, kind in kinds.items()}
+    count.check({key: told[key] for key in sizes} == sizes == {key: good["details"][key] for key in sizes} and told["networks"] > 0
+                and (good["details"]["total_vcenters"], good["details"]["current_vcenter_index"], good["details"]["sync_phase"]) == (1, 0, 10),
+                "it tells how much of what, and how far it came", str(good["details"]))
     count.check(snapshot(main) == direct and sql("select count(*) as n from vcenter_alarms")[0]["n"] == before,
                 "it stored what sync-vcenter-direct stores")
-    count.check(bad["status"] == "failed" and "dead" in str(bad["details"]["results"]) and "1 of 1 vCenters" in bad["details"]["error"],
+    count.check(bad["status"] == "failed" and "dead" in str(bad["details"]["vcenter_results"]) and "1 of 1 vCenters" in bad["details"]["error"],
                 "a dead vCenter fails its own job", str(bad["details"]))
     rows = {row["name"]: row for row in sql("select name, last_sync, last_sync_status, last_sync_error, next_sync_at > now() as later from vcenters")}
     count.check(rows["main"]["last_sync_status"] == "success" and rows["main"]["later"] and rows["dead"]["last_sync_status"] == "failed"
@@ -65,7 +72,7 @@ def scheduled(stand, count, people, peer):
     sql("insert into jobs (job_type, target_scope, details) values ('vcenter_sync', '{\"type\": \"all\"}', '{\"everything\": true}')")
     every = wait("details ? 'everything'")[0]
     count.check(every["status"] == "failed" and every["details"]["success_count"] == 1 and every["details"]["failed_count"] == 1
-                and [result["vcenter"] for result in every["details"]["results"]] == ["dead", "main"],
+                and [result["vcenter_name"] for result in every["details"]["vcenter_results"]] == ["dead", "main"],
                 "all that are enabled, one that is down stops none", str(every["details"]))
     peer.fault("RetrievePropertiesEx", "bomb")
     sql("insert into jobs (job_type, target_scope, details) values ('vcenter_sync', '{}', '{\"hostile\": true, \"vcenter_id\": \"%s\"}')" % main)
