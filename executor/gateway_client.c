@@ -187,6 +187,14 @@ err_t *gateway_write(gateway_client_t *client, pool_t *pool, str_t method, str_t
                     is_repeatable, rows);
 }
 
+err_t *gateway_user(gateway_client_t *client, pool_t *pool, json_t **user)
+{
+    err_t *err = exchange(client, pool, STR("GET"), STR("/auth/v1/user"), STR_NULL, STR_NULL, true, user);
+    if (err == NULL && !json_is_object(*user))
+        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "gateway", "the gateway answered no object");
+    return err;
+}
+
 err_t *gateway_jobs_post(gateway_client_t *client, pool_t *pool, str_t path, const json_t *body,
                          bool is_repeatable, json_t **out)
 {

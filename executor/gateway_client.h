@@ -37,6 +37,9 @@ err_t *gateway_select_one(gateway_client_t *client, pool_t *pool, str_t query, j
 err_t *gateway_write(gateway_client_t *client, pool_t *pool, str_t method, str_t query, const json_t *body,
                      str_t prefer, json_t **rows) MUST_CHECK;
 
+/* GET /auth/v1/user: whose token the client's key is. Error 401 or 403 when it is no living user's. */
+err_t *gateway_user(gateway_client_t *client, pool_t *pool, json_t **user) MUST_CHECK;
+
 /* POST /jobs/v1/{path}. `is_repeatable`: also repeated after answers that were lost on the way. */
 err_t *gateway_jobs_post(gateway_client_t *client, pool_t *pool, str_t path, const json_t *body,
                          bool is_repeatable, json_t **out) MUST_CHECK;

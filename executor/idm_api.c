@@ -3,8 +3,8 @@
 #include "base/crypt.h"
 #include "base/read_json.h"
 #include "base/token_bucket.h"
+#include "executor/api_work.h"
 #include "executor/idm_login.h"
-#include "loop/worker.h"
 
 #include <stdlib.h>
 
@@ -21,13 +21,9 @@ struct idm_api {
     token_bucket_t bucket;
 };
 
-/* One sign-in: its own memory, since the client may leave. */
 typedef struct {
     idm_api_t *api;
-    pool_t *pool;
-    http_handle_t *client;
-    str_t client_addr, username, password;
-    idm_answer_t answer;
+    str_t username, password;
 } attempt_t;
 
 idm_api_t *idm_api_create(executor_t *executor, loop_t *loop)
@@ -52,49 +48,31 @@ void idm_api_destroy(idm_api_t *api)
     free(api);
 }
 
-static void attempt_destroy(attempt_t *attempt)
+static void wipe(void *arg)
 {
+    const attempt_t *attempt = arg;
     crypt_wipe((char *)attempt->password.base, attempt->password.len);
-    http_handle_release(attempt->client);
-    pool_destroy(attempt->pool);
 }
 
-static void run(void *arg)
+static void run(api_work_t *work)
 {
-    attempt_t *attempt = arg;
-    idm_login(attempt->api->executor, attempt->api->limit, attempt->pool, attempt->client_addr,
-              attempt->username, attempt->password, &attempt->answer);
-}
-
-static void send(http_request_t *request, int status, str_t body)
-{
-    http_set_header(request, STR("Cache-Control"), STR("no-store"));
-    http_send(request, status, STR("application/json"), body);
-}
-
-static void done(void *arg)
-{
-    attempt_t *attempt = arg;
-    http_request_t *request = http_handle_get(attempt->client);
-    if (request != NULL)
-        send(request, attempt->answer.status, pool_str(http_pool(request), attempt->answer.body));
-    attempt_destroy(attempt);
+    attempt_t *attempt = work->arg;
+    idm_answer_t answer = {0};
+    idm_login(work->executor, attempt->api->limit, work->pool, work->client_addr, attempt->username,
+              attempt->password, &answer);
+    work->status = answer.status;
+    work->reply = answer.body;
 }
 
 static void submit(idm_api_t *api, http_request_t *request, str_t username, str_t password)
 {
-    pool_t *pool = pool_create();
-    attempt_t *attempt = POOL_NEW(pool, attempt_t);
-    *attempt = (attempt_t){.api = api,
-                           .pool = pool,
-                           .client = http_handle_create(request),
-                           .client_addr = pool_str(pool, http_client_addr(request)),
-                           .username = pool_str(pool, username),
-                           .password = pool_str(pool, password)};
-    if (worker_submit(api->workers, api->loop, run, done, attempt))
-        return;
-    attempt_destroy(attempt);
-    send(request, 503, STR("{\"success\":false,\"error\":\"Too many sign-ins at once\"}"));
+    api_work_t *work = api_work_create(api->executor, request);
+    attempt_t *attempt = POOL_NEW(work->pool, attempt_t);
+    *attempt = (attempt_t){
+        .api = api, .username = pool_str(work->pool, username), .password = pool_str(work->pool, password)};
+    pool_on_dispose(work->pool, wipe, attempt);
+    work->arg = attempt;
+    api_work_submit(work, api->workers, api->loop, run);
 }
 
 void idm_api_handle(idm_api_t *api, http_request_t *request)
@@ -103,17 +81,16 @@ void idm_api_handle(idm_api_t *api, http_request_t *request)
     pool_t *pool = http_pool(request);
     read_json_limits_t limits = {.size_max = BODY_MAX, .depth_max = 8};
     if (!token_bucket_take(&api->bucket, 1, NULL)) {
-        send(request, 429, STR("{\"success\":false,\"error\":\"Too many sign-ins, try again in a moment\"}"));
+        api_send(request, 429, api_error_json(pool, STR("Too many sign-ins, try again in a moment")));
         return;
     }
     err_t *err = read_json(pool, http_body(request), &limits, &body);
     str_t username = err == NULL ? read_json_str(body, "username") : STR_NULL,
           password = err == NULL ? read_json_str(body, "password") : STR_NULL;
     if (err != NULL)
-        send(request, err->status == 413 ? 413 : 500,
-             STR("{\"success\":false,\"error\":\"The body is not JSON\"}"));
+        api_send(request, err->status == 413 ? 413 : 500, api_error_json(pool, STR("The body is not JSON")));
     else if (username.len == 0 || password.len == 0)
-        send(request, 400, STR("{\"success\":false,\"error\":\"username and password are required\"}"));
+        api_send(request, 400, api_error_json(pool, STR("username and password are required")));
     else
         submit(api, request, username, password);
 }

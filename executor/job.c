@@ -58,6 +58,14 @@ job_t *job_create(executor_t *executor, pool_t *pool, const json_t *claimed)
     return job;
 }
 
+job_t *job_create_detached(executor_t *executor, pool_t *pool, str_t user_id)
+{
+    job_t *job = job_create(executor, pool, NULL);
+    job->user_id = user_id;
+    job->settings = settings_get(executor->settings, job->client);
+    return job;
+}
+
 void job_destroy(job_t *job)
 {
     json_t *owned[] = {job->kept,     job->patch,          job->gone,  job->console, job->task_writes,
@@ -375,7 +383,9 @@ static void move_into(json_t *body, const char *key, json_t **gathered)
 /* Caller holds the mutex. */
 static json_t *take_body(job_t *job)
 {
-    json_t *body = json_pack("{s:s%}", "token", job->token.base, job->token.len);
+    json_t *body = json_object();
+    if (job->token.len > 0)
+        json_object_set_new(body, "token", json_stringn(job->token.base, job->token.len));
     move_into(body, "details", &job->patch);
     move_into(body, "remove", &job->gone);
     move_into(body, "console", &job->console);
@@ -443,6 +453,34 @@ static err_t *send(job_t *job, pool_t *pool, const char *operation, json_t *body
     return err;
 }
 
+static err_t *insert_all(job_t *job, pool_t *pool, const char *query, const json_t *rows)
+{
+    if (json_array_size(rows) == 0)
+        return NULL;
+    return gateway_write(job_client(job), pool, STR("POST"), str_from_c(query), rows, STR("missing=default"),
+                         NULL);
+}
+
+/* What would be part of a report goes into the tables themselves. */
+static err_t *send_detached(job_t *job, pool_t *pool, json_t *body)
+{
+    json_t *row, *commands = json_object_get(body, "commands"), *audit = json_object_get(body, "audit");
+    size_t i;
+    json_array_foreach(commands, i, row) json_object_set_new(row, "source", json_string("instant_api"));
+    json_array_foreach(audit, i, row)
+    {
+        if (job->user_id.len > 0)
+            json_object_set_new(row, "user_id", json_stringn(job->user_id.base, job->user_id.len));
+    }
+    err_t *err = insert_all(job, pool,
+                            "idrac_commands?columns=timestamp,command_type,operation_type,endpoint,full_url,"
+                            "request_headers,request_body,response_body,status_code,response_time_ms,success,"
+                            "source,error_message,server_id",
+                            commands);
+    err_t *again = insert_all(job, pool, "audit_logs?columns=action,details,user_id", audit);
+    return err != NULL ? err : again;
+}
+
 err_t *job_flush(job_t *job)
 {
     err_t *kept = NULL;
@@ -450,11 +488,11 @@ err_t *job_flush(job_t *job)
     if (!job->is_lost) {
         pool_t *pool = pool_create();
         json_t *body = take_body(job);
-        err_t *err = send(job, pool, "report", body);
-        if (err != NULL) {
+        bool is_detached = job->id.len == 0;
+        err_t *err = is_detached ? send_detached(job, pool, body) : send(job, pool, "report", body);
+        if (err != NULL && !is_detached)
             put_back(job, body);
-            kept = err_copy(job->pool, err);
-        }
+        kept = err != NULL ? err_copy(job->pool, err) : NULL;
         job->flushed_us = clock_mono_us();
         json_decref(body);
         pool_destroy(pool);

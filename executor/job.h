@@ -14,13 +14,14 @@ typedef struct job {
     pool_t *pool;             /* life of the job */
     gateway_client_t *client; /* the job thread's own */
     pthread_key_t client_key; /* those of its further threads */
-    str_t id, type, token;
-    int attempts;          /* 1: first time */
-    const json_t *row;     /* the jobs row as claimed */
-    const json_t *details; /* its details, {} when absent */
-    const json_t *scope;   /* its target_scope, {} when absent */
-    json_t *tasks;         /* job_tasks rows */
-    const json_t *journal; /* step -> {state, detail}: what a former run has left */
+    str_t id, type, token;    /* null strings when detached */
+    str_t user_id;            /* who asked for detached work */
+    int attempts;             /* 1: first time */
+    const json_t *row;        /* the jobs row as claimed */
+    const json_t *details;    /* its details, {} when absent */
+    const json_t *scope;      /* its target_scope, {} when absent */
+    json_t *tasks;            /* job_tasks rows */
+    const json_t *journal;    /* step -> {state, detail}: what a former run has left */
     settings_t settings;
 
     volatile bool is_cancelled; /* somebody cancelled it: no new work */
@@ -38,6 +39,10 @@ typedef struct job {
 
 /* `claimed` is one element of the claim's answer; its JSON must live in `pool`, which the job takes over. */
 job_t *job_create(executor_t *executor, pool_t *pool, const json_t *claimed);
+/* Work that no row of jobs stands for: it has no lease, no tasks and nobody to report to. Only its activity
+ * rows and audit entries (in the name of `user_id`, which may be null) reach the gateway. Takes over `pool`.
+ */
+job_t *job_create_detached(executor_t *executor, pool_t *pool, str_t user_id);
 void job_destroy(job_t *job);
 
 /* Appends a line to details.console_log: "[HH:MM:SS] [LEVEL] text", without secrets by construction of its

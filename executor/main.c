@@ -140,7 +140,8 @@ static err_t *start_api(process_t *process, pool_t *pool)
     if (!config_bool(process->executor.config, "API_SERVER_ENABLED"))
         return NULL;
     process->server = http_server_create(process->loop, &LIMITS);
-    process->api = (status_api_t){&process->executor, idm_api_create(&process->executor, process->loop)};
+    process->api = (status_api_t){&process->executor, idm_api_create(&process->executor, process->loop),
+                                  instant_api_create(&process->executor, process->loop)};
     return status_api_start(&process->api, process->server, pool);
 }
 
@@ -205,6 +206,7 @@ int main(int argc, char **argv)
     if (status != 0)
         _exit(status); /* a thread still waits for a device: its lease runs out, the job goes on elsewhere */
     idm_api_destroy(process.api.idm);
+    instant_api_destroy(process.api.instant);
     if (process.server != NULL)
         http_server_destroy(process.server);
     /* The loop stays: libh2o 2.2.5 cannot give all of it back. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/emit.h"
 #include "base/log.h"
+#include "executor/api_work.h"
 
 enum { ACTIVE_MS = 20000 };
 
@@ -77,19 +78,6 @@ static str_t build_status(executor_t *executor, pool_t *pool)
     return buf_str(&out);
 }
 
-static void send_error(http_request_t *request, int status, str_t text)
-{
-    buf_t out;
-    emit_t emit;
-    buf_init(&out, http_pool(request), 128);
-    emit_init(&emit, &out);
-    emit_object_begin(&emit);
-    emit_kv_string(&emit, "error", text);
-    emit_kv_bool(&emit, "success", false);
-    emit_object_end(&emit);
-    http_send(request, status, STR("application/json"), buf_str(&out));
-}
-
 /* False when the origin may not call (answered). */
 static bool check_origin(const executor_t *executor, http_request_t *request)
 {
@@ -97,7 +85,7 @@ static bool check_origin(const executor_t *executor, http_request_t *request)
     if (str_is_null(origin))
         return true;
     if (!status_api_allows_origin(origin, config_str(executor->config, "BASALT_EXECUTOR_ORIGINS"))) {
-        send_error(request, 403, STR("Origin is not allowed"));
+        api_send(request, 403, api_error_json(http_pool(request), STR("Origin is not allowed")));
         return false;
     }
     http_set_header(request, STR("Access-Control-Allow-Origin"), origin);
@@ -124,8 +112,8 @@ static void handle(void *arg, http_request_t *request)
         http_send(request, 200, STR("application/json"), build_status(executor, pool));
     else if (str_eq(method, STR("POST")) && str_eq(path, STR("/api/idm-authenticate")))
         idm_api_handle(api->idm, request);
-    else
-        send_error(request, 404, pool_concat(pool, 2, STR("Unknown endpoint: "), path));
+    else if (!str_eq(method, STR("POST")) || !instant_api_handle(api->instant, request))
+        api_send(request, 404, api_error_json(pool, pool_concat(pool, 2, STR("Unknown endpoint: "), path)));
 }
 
 err_t *status_api_start(status_api_t *api, http_server_t *server, pool_t *errors)

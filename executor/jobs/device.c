@@ -142,6 +142,16 @@ void device_patch_row(job_t *job, pool_t *pool, const char *table, str_t id, jso
     job_log(job, "WARN", "Could not update %s %.*s: %.*s", table, STR_ARG(id), STR_ARG(err->message));
 }
 
+void device_note_health(job_t *job, pool_t *pool, str_t server_id, const redfish_health_t *health)
+{
+    json_t *row = json_object();
+    json_object_set_new(row, "power_state", device_text(health->power_state));
+    json_object_set_new(row, "overall_health", device_text(health->overall_health));
+    json_object_set_new(row, "last_health_check", device_now(pool));
+    json_object_set_new(row, "connection_status", json_string("online"));
+    device_patch_row(job, pool, "servers", server_id, row);
+}
+
 json_t *device_failure_columns(pool_t *pool, const err_t *err)
 {
     json_t *row = json_object();

@@ -60,6 +60,9 @@ void device_patch_row(job_t *job, pool_t *pool, const char *table, str_t id, jso
 json_t *device_now(pool_t *pool); /* the time as JSON text */
 json_t *device_text(str_t text);  /* null for the null or empty string */
 
+/* What a look at its health says about the server itself. */
+void device_note_health(job_t *job, pool_t *pool, str_t server_id, const redfish_health_t *health);
+
 /* connection_status and friends of a server after an error. */
 json_t *device_failure_columns(pool_t *pool, const err_t *err);
 

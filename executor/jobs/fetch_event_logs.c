@@ -8,7 +8,7 @@
 
 enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 5000, IDS_PER_QUERY = 50 };
 
-static json_t *row_of(pool_t *pool, str_t server_id, const json_t *entry)
+json_t *server_event_row(pool_t *pool, str_t server_id, const json_t *entry)
 {
     char number[24];
     json_t *row = json_object();
@@ -124,7 +124,7 @@ static err_t *fetch_server(job_t *job, pool_t *pool, const json_t *server, str_t
     {
         /* An entry without a time cannot be stored: the column demands one. */
         if (read_json_str(entry, "Created").len > 0)
-            json_array_append_new(rows, row_of(pool, server_id, entry));
+            json_array_append_new(rows, server_event_row(pool, server_id, entry));
     }
     job_task_write(job, task_id, NULL, 60,
                    pool_printf(pool, "%zu entries from %.*s", json_array_size(entries), STR_ARG(log_path)));

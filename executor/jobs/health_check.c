@@ -25,16 +25,6 @@ static err_t *store_health(job_t *job, pool_t *pool, str_t server_id, const redf
     return err;
 }
 
-static void store_server(job_t *job, pool_t *pool, str_t server_id, const redfish_health_t *health)
-{
-    json_t *row = json_object();
-    json_object_set_new(row, "power_state", device_text(health->power_state));
-    json_object_set_new(row, "overall_health", device_text(health->overall_health));
-    json_object_set_new(row, "last_health_check", device_now(pool));
-    json_object_set_new(row, "connection_status", json_string("online"));
-    device_patch_row(job, pool, "servers", server_id, row);
-}
-
 static void fill_result(json_t *result, const redfish_health_t *health)
 {
     json_object_set_new(result, "power_state", device_text(health->power_state));
@@ -63,7 +53,7 @@ static err_t *check_server(job_t *job, pool_t *pool, const json_t *server, str_t
     err = store_health(job, pool, server_id, &health);
     if (err != NULL)
         return err;
-    store_server(job, pool, server_id, &health);
+    device_note_health(job, pool, server_id, &health);
     fill_result(result, &health);
     *note = pool_printf(pool, "health %.*s, power %.*s%s", STR_ARG(health.overall_health),
                         STR_ARG(health.power_state),

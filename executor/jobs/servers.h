@@ -26,4 +26,8 @@ void servers_run(job_t *job, const servers_plan_t *plan);
 /* Host name when known, else the address. */
 str_t server_label(const json_t *server);
 
+/* An entry of a device's event log as a row of server_event_logs; the entry itself goes along as raw_data.
+ * Owner: the caller. */
+json_t *server_event_row(pool_t *pool, str_t server_id, const json_t *entry);
+
 #endif

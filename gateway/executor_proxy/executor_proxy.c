@@ -223,7 +223,7 @@ static void finish_done(proxy_t *proxy)
 }
 
 /* The method decides; a body goes along with whatever carries one. */
-static void set_request(exchange_t *exchange, const api_context_t *ctx)
+static void set_request(exchange_t *exchange, const api_context_t *ctx, str_t token)
 {
     str_t body = http_body(ctx->request);
     CURL *easy = exchange->easy;
@@ -242,10 +242,14 @@ static void set_request(exchange_t *exchange, const api_context_t *ctx)
     exchange->headers = curl_slist_append(exchange->headers, "Expect:");
     str_t forwarded = pool_concat(ctx->pool, 2, STR("X-Forwarded-For: "), http_client_addr(ctx->request));
     exchange->headers = curl_slist_append(exchange->headers, pool_cstr(ctx->pool, forwarded));
+    if (token.len > 0) { /* the executor asks back whose it is, and acts in that name */
+        str_t bearer = pool_concat(ctx->pool, 2, STR("Authorization: Bearer "), token);
+        exchange->headers = curl_slist_append(exchange->headers, pool_cstr(ctx->pool, bearer));
+    }
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
 }
 
-static void forward(proxy_t *proxy, api_context_t *ctx)
+static void forward(proxy_t *proxy, api_context_t *ctx, str_t token)
 {
     exchange_t *exchange = calloc(1, sizeof(*exchange));
     if (exchange == NULL)
@@ -267,7 +271,7 @@ static void forward(proxy_t *proxy, api_context_t *ctx)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_upstream_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
-    set_request(exchange, ctx);
+    set_request(exchange, ctx, token);
     proxy->running++;
     curl_multi_add_handle(proxy->multi, easy);
 }
@@ -290,15 +294,16 @@ static bool is_public(str_t path)
     return str_eq(path, STR("/api/health")) || str_eq(path, STR("/api/idm-authenticate"));
 }
 
-/* The cookie holds the access token of the session that signed in. */
-static err_t *authorise(proxy_t *proxy, api_context_t *ctx)
+/* The cookie holds the access token of the session that signed in. `*token` stays null on public routes. */
+static err_t *authorise(proxy_t *proxy, api_context_t *ctx, str_t *token)
 {
     identity_t identity = {0};
+    *token = STR_NULL;
     if (is_public(ctx->path))
         return NULL;
     str_t cookie = cookie_value(http_header(ctx->request, "cookie"), STR(COOKIE));
-    str_t token = cookie.len > 0 ? cookie : ctx->bearer;
-    err_t *err = token.len > 0 ? token_verify(proxy->gateway->tokens, ctx->pool, token, &identity) : NULL;
+    *token = cookie.len > 0 ? cookie : ctx->bearer;
+    err_t *err = token->len > 0 ? token_verify(proxy->gateway->tokens, ctx->pool, *token, &identity) : NULL;
     if (err == NULL && (identity.sub.len > 0 || str_eq(identity.role, STR("service_role"))))
         return NULL;
     return err_make(ctx->pool, 401, ERR_FAMILY_AUTH, "", "Sign in first");
@@ -307,13 +312,14 @@ static err_t *authorise(proxy_t *proxy, api_context_t *ctx)
 static void handle(void *arg, api_context_t *ctx)
 {
     proxy_t *proxy = arg;
-    err_t *err = authorise(proxy, ctx);
+    str_t token;
+    err_t *err = authorise(proxy, ctx, &token);
     if (err == NULL && proxy->running >= EXCHANGES_MAX)
         err = err_make(ctx->pool, 503, ERR_FAMILY_OVERLOAD, "", "Too many executor calls at once");
     if (err != NULL)
         api_respond_error(ctx, err);
     else
-        forward(proxy, ctx);
+        forward(proxy, ctx, token);
 }
 
 static void dispose(void *arg)

@@ -300,6 +300,10 @@ class Device:
         if path == MANAGER + "/LogServices/Sel/Actions/LogService.ClearLog":
             self.logs["Sel"] = []
             raise Answer(204)
+        if path == MANAGER + "/Oem/Dell/DelliDRACCardService/Actions/DelliDRACCardService.GetKVMSession" and self.generation > 8:
+            if body.get("SessionTypeName") != "HTML5":
+                raise refuse(400, "Base.1.12.ActionParameterMissing", "The parameter SessionTypeName is missing.")
+            raise Answer(200, {"TempUsername": "kvm&1", "TempPassword": "Temp=Canary/1"})
         if path == "/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate":
             if not isinstance(body.get("ImageURI"), str):
                 raise refuse(400, "Base.1.12.ActionParameterMissing", "The parameter ImageURI is missing.")
