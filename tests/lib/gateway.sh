@@ -10,7 +10,7 @@ for part in common packages postgres; do . "$top/tools/lib/$part.sh"; done
 . "$top/tests/lib/instance.sh"
 
 rest_gateway_up() {
-    local schema=$1 build=${2:-build-test} port db_port password
+    local schema=$1 build=${2:-build-test} started=$SECONDS port db_port password
     ensure_service_user
     scene_dir=$(mktemp -d /tmp/basalt-rest-XXXXXX)
     chmod 755 "$scene_dir"
@@ -31,18 +31,31 @@ rest_gateway_up() {
     export SCENE_RESTART="bash $top/tests/lib/restart-cluster $scene_dir/db"
     case $(ldd "$scene_gateway") in *libasan*) export SCENE_SANITIZED=1 ;; esac
     # a name that nobody has: 404 once the schema is known
-    for _ in $(seq 200); do
-        [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/rest/v1/no_such_relation")" != 404 ] || return 0
+    local answer=
+    while [ $SECONDS -lt $((started + 60)) ] && kill -0 "$scene_pid" 2>/dev/null; do
+        answer=$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/rest/v1/no_such_relation") || true
+        [ "$answer" != 404 ] || return 0
         sleep 0.1
     done
-    cat "$scene_dir/gateway.log"
+    echo "FAILED the gateway does not serve: last answer $answer after $((SECONDS - started)) s"
+    rest_gateway_tell
     return 1
 }
 
+# The ends of both servers' logs: why scenes fail all together.
+rest_gateway_tell() {
+    local log
+    for log in "$scene_dir/gateway.log" "$scene_dir/db/postgresql.log"; do
+        echo "-- the end of $(basename "$log")"
+        tail -n 25 "$log" | cut -c 1-400
+    done
+}
+
 rest_gateway_down() {
-    local status=0 complaint="ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion"
-    kill "$scene_pid" 2>/dev/null || { status=1 && echo "FAILED the gateway died"; }
-    wait "$scene_pid" 2>/dev/null || true
+    local status=0 code=0 complaint="ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion"
+    kill "$scene_pid" 2>/dev/null || status=1
+    wait "$scene_pid" 2>/dev/null || code=$?
+    [ $status -eq 0 ] || echo "FAILED the gateway died with status $code"
     scene_pid=
     if grep -qE "$complaint" "$scene_dir/gateway.log"; then
         grep -E -A 25 "$complaint" "$scene_dir/gateway.log" | head -n 60
@@ -66,9 +79,10 @@ rest_gateway_scenes() {
     head -n -1 "$scene_dir/out"
     last=$(tail -n 1 "$scene_dir/out")
     if ! rest_gateway_down; then
-        last=$(echo "$last" | sed -E 's/([0-9]+) failed/1 failed/')
+        [[ ! $last =~ ^(.*,\ )([0-9]+)\ failed$ ]] || last="${BASH_REMATCH[1]}$((BASH_REMATCH[2] + 1)) failed"
         status=1
     fi
+    [ $status -eq 0 ] || rest_gateway_tell
     echo "$last"
     return $status
 }

@@ -2,6 +2,9 @@
 # An instance of its own for tests: own directory, own ports, the sanitized programs, gone at the end. Sourced.
 #   test_instance_up / test_instance_down
 
+# Tests pay for durability nowhere: their directories are thrown away.
+export PG_THROWAWAY=${PG_THROWAWAY-1}
+
 # Below the range from which the system takes the ports of clients.
 free_port() {
     local port
@@ -21,7 +24,6 @@ test_instance_up() {
     export BASALT_HOME BASALT_API_PORT BASALT_DB_PORT BASALT_ADMIN_PORT BASALT_EXECUTOR_PORT
     export BASALT_ALLOW_LOCAL_TARGETS=true
     unset DATABASE_URL
-    # Tests pay for durability nowhere: the directory is thrown away.
     BASALT_SKIP_BUILD=1 BASALT_BUILD_DIR=${BASALT_BUILD_DIR:-$top/build-test} "$top/tools/up" >&2
 }
 

@@ -10,6 +10,8 @@
 #
 # DIR holds data/ (the cluster), superuser_password (0600), postgresql.log and cluster (port, socket directory, user).
 # USER is the account of the operating system that runs PostgreSQL when the caller is root; others run it themselves.
+# With PG_THROWAWAY=1 in the environment pg_cluster_init does without durability, for directories that are removed soon:
+# an fsync waits for everything that the machine has yet to write, a build's output for example.
 # The superuser of the cluster is supabase_admin. Every login needs a password (scram-sha-256), also on the socket.
 
 PG_SUPERUSER=supabase_admin
@@ -52,13 +54,17 @@ _pg_load() {
 }
 
 _pg_write_settings() {
-    local dir=$1 port=$2 socket_dir=$3 preload=
+    local dir=$1 port=$2 socket_dir=$3 preload='' durability=''
     # pg_cron works only when it is loaded at the start, in one database; as background workers, since it has no
     # password to log in with.
     if [ -e "$("$(pg_bin)/pg_config" --pkglibdir 2>/dev/null)/pg_cron.so" ]; then
         preload="shared_preload_libraries = 'pg_cron'
 cron.database_name = 'postgres'
 cron.use_background_workers = on"
+    fi
+    if [ -n "${PG_THROWAWAY:-}" ]; then
+        durability="fsync = off
+full_page_writes = off"
     fi
     cat <<CONF
 # Written by Basalt at every start of tools/up; put own settings into postgresql.conf below the include.
@@ -73,6 +79,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
 $preload
+$durability
 CONF
 }
 
@@ -105,7 +112,8 @@ pg_cluster_init() {
             chown "$user" "$dir/superuser_password" || return
         fi
         _pg_as "$user" "$bin/initdb" --pgdata="$dir/data.new" --username="$PG_SUPERUSER" \
-            --pwfile="$dir/superuser_password" --locale=C.UTF-8 -E UTF8 -A scram-sha-256 >"$dir/initdb.log" 2>&1 || {
+            --pwfile="$dir/superuser_password" --locale=C.UTF-8 -E UTF8 -A scram-sha-256 \
+            ${PG_THROWAWAY:+--no-sync} >"$dir/initdb.log" 2>&1 || {
             cat "$dir/initdb.log" >&2
             rm -rf "$dir/data.new"
             return 1

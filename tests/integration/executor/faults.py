@@ -18,13 +18,13 @@ def scope(*ids):
     return {"type": "specific", "server_ids": list(ids)}
 
 
-def check_of(fault, job_type="health_check", details=None, seconds=90):
+def check_of(fault, job_type="health_check", details=None):
     """A server of its own (breakers are per device) with this fault, and the job's end."""
     index = next(used)
     server = stand.add_server(index)
     if fault:
         stand.fault(index, **fault)
-    job = stand.run_job(job_type, scope(server), details, seconds)
+    job = stand.run_job(job_type, scope(server), details)
     return index, server, job
 
 
@@ -116,7 +116,7 @@ def in_the_middle(index, happens):
     server = stand.add_server(index)
     stand.fault(index, kind="hold", path="Thermal")
     job = stand.add_job("health_check", scope(server))
-    until("the question", 60, lambda: any("Thermal" in r["path"] for r in stand.simulator("GET", "%d/requests" % index)))
+    until("the question", lambda: stand.was_asked(index, "Thermal"))
     happens()
     stand.clear_faults(index)
     return server, stand.wait(job)
@@ -199,7 +199,7 @@ def gateway_behind_tls():
     stand.spawn_gateway(port, BASALT_TLS_CERT=certificate, BASALT_TLS_KEY=key)
     address = "https://127.0.0.1:%d" % port
     distrustful = stand.executor(SUPABASE_URL=address)
-    until("a refused poll", 20, lambda: "certificate" in str((stand.call("GET", distrustful.api + "/api/status")[1] or {}).get(
+    until("a refused poll", lambda: "certificate" in str((stand.call("GET", distrustful.api + "/api/status")[1] or {}).get(
         "polling", {}).get("last_poll_error")).lower())
     distrustful.terminate()
     distrustful.wait(30)

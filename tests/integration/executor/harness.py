@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 from database import Count, psql  # noqa: E402
+from waiting import free_port, until  # noqa: E402
 
 SECRET = "executor-test-secret-of-at-least-32-bytes"
 PASSWORD = "Canary-Device-7"
@@ -34,12 +34,6 @@ def build_dir():
         if path and os.path.exists(os.path.join(path, "bin", "basalt-executor")):
             return path
     sys.exit("no built programs: set BASALT_BUILD_DIR")
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def token(role, subject=None, **claims):
@@ -61,16 +55,6 @@ def sql(text):
     if not succeeded:
         raise RuntimeError(err)
     return json.loads(out)
-
-
-def until(what, seconds, condition):
-    deadline = time.time() + seconds
-    while time.time() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise TimeoutError("waited %d s for %s" % (seconds, what))
 
 
 class Stand:
@@ -99,7 +83,7 @@ class Stand:
 
     def start_gateway(self):
         self.gateway = self.spawn_gateway(self.port)
-        until("the gateway", 30, lambda: self.get("/rest/v1/servers?select=id&limit=1")[0] == 200)
+        until("the gateway", lambda: self.get("/rest/v1/servers?select=id&limit=1")[0] == 200)
 
     def spawn_gateway(self, port, **env):
         at = os.environ["DATABASE_URL"].rsplit("@", 1)[1]
@@ -118,7 +102,7 @@ class Stand:
         for address in addresses:
             command += ["--listen", address]
         self.spawn("simulator", command, {"IDRAC_SIM_PASSWORD": PASSWORD})
-        until("the simulator", 60, lambda: os.path.exists(ready))
+        until("the simulator", lambda: os.path.exists(ready))
         return addresses, "http://127.0.0.1:%d" % ports[0]
 
     def executor(self, **env):
@@ -164,6 +148,9 @@ class Stand:
     def fault(self, index, **fault):
         self.simulator("POST", "%d/faults" % index, fault)
 
+    def was_asked(self, index, path):
+        return any(path in request["path"] for request in self.simulator("GET", "%d/requests" % index))
+
     def clear_faults(self, index):
         self.simulator("DELETE", "%d/faults" % index)
 
@@ -195,14 +182,14 @@ class Stand:
         found = sql("select * from jobs where id = '%s'" % identifier)
         return found[0] if found else None
 
-    def wait(self, identifier, seconds=60):
+    def wait(self, identifier, seconds=180):
         def is_final():
             row = self.job(identifier)
             return row if row["status"] in FINAL else None
-        return until("the end of job %s: %s" % (identifier, self.job(identifier)["job_type"]), seconds, is_final)
+        return until("the end of job %s: %s" % (identifier, self.job(identifier)["job_type"]), is_final, seconds)
 
-    def run_job(self, job_type, scope=None, details=None, seconds=60, **columns):
-        return self.wait(self.add_job(job_type, scope, details, **columns), seconds)
+    def run_job(self, job_type, scope=None, details=None, **columns):
+        return self.wait(self.add_job(job_type, scope, details, **columns))
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -212,6 +199,9 @@ class Stand:
 
     def finish(self, count):
         """Stops all; a sanitizer's report or the devices' password in any log is a failure."""
+        for process in self.processes:  # before they are ended: what may have failed everything
+            if count.failed and process.poll() not in (None, 0, -signal.SIGKILL):
+                print("-- %s ended with %d" % (os.path.basename(process.log), process.returncode))
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.terminate()
@@ -224,6 +214,8 @@ class Stand:
             with open(log, encoding="utf-8", errors="replace") as file:
                 text = file.read()
             name = os.path.basename(log)
+            if count.failed:
+                print("-- the end of %s" % name, *(line[:300] for line in text.splitlines()[-8:]), sep="\n   ")
             for sign in ("ERROR: AddressSanitizer", "runtime error:", PASSWORD, self.service_key):
                 count.check(sign not in text, "%s is clean of %s" % (name, "secrets" if sign in (PASSWORD, self.service_key) else sign),
                             text[max(0, text.find(sign) - 200):text.find(sign) + 1500] if sign.endswith(("r:", "er")) else "")

@@ -239,7 +239,7 @@ def strict_gateway(stand):
     stand.local = False
     stand.spawn_gateway(port)
     url = "http://127.0.0.1:%d" % port
-    until("the strict gateway", 30, lambda: stand.call("GET", url + "/rest/v1/servers?select=id&limit=1")[0] == 200)
+    until("the strict gateway", lambda: stand.call("GET", url + "/rest/v1/servers?select=id&limit=1")[0] == 200)
     return url
 
 

@@ -14,9 +14,9 @@ class Address:
 
 socket = Socket(Address, sys.argv[2])
 socket.join("watch", [{"event": "*", "schema": "public", "table": sys.argv[3]}])
-print("subscribed:", socket.system("watch", 20))
+print("subscribed:", socket.system("watch"))
 before = len(socket.inbox)
 status = subprocess.call(sys.argv[4:])
-print("after the restore:", socket.system("watch", 20, before))
-print("channel:", "told" if socket.wait(lambda m: m[3] == "phx_error", 5) else "silent")
+print("after the restore:", socket.system("watch", after=before))
+print("channel:", "told" if socket.wait(lambda m: m[3] == "phx_error") else "silent")
 sys.exit(status)

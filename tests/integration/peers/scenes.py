@@ -48,7 +48,7 @@ def role_of(answer):
 
 def active_directory(world, count):
     directory = ActiveDirectory(world, world.certs, CANARY, 130)
-    until("the domain controller", 60, lambda: accepts(ADDRESS, 636) and accepts(ADDRESS, 389))
+    until("the domain controller", lambda: accepts(ADDRESS, 636) and accepts(ADDRESS, 389))
     with open(world.certs.authority, encoding="ascii") as file:
         authority = file.read()
     sql("delete from idm_settings")
@@ -109,11 +109,11 @@ def share_servers_answer(world, count):
     servers.port_mapper(world)
     servers.smb(world, images, "daemon", CANARY)
     webs = [servers.web(images, 80), servers.web(images, 443, world.certs, "peer.test")]
-    until("the port mapper", 20, lambda: accepts(servers.NFS, 111))
+    until("the port mapper", lambda: accepts(servers.NFS, 111))
     servers.nfs(world, images)
     for address, port in ((servers.NFS, 2049), (servers.SMB, 445)):
-        until("port %d of %s" % (port, address), 60, lambda address=address, port=port: accepts(address, port))
-    until("the exports", 60, lambda: test_share(world, "nfs", servers.NFS, images + "/old")[1]["files"] == IMAGES)
+        until("port %d of %s" % (port, address), lambda address=address, port=port: accepts(address, port))
+    until("the exports", lambda: test_share(world, "nfs", servers.NFS, images + "/old")[1]["files"] == IMAGES)
 
     for what, arguments in (("NFS 4", ("nfs", servers.NFS, "/iso")), ("NFS 3", ("nfs", servers.NFS, images + "/old")),
                             ("SMB", ("cifs", servers.SMB, "iso", "daemon", CANARY)), ("HTTP", ("http", "peer.test", "")),
@@ -439,7 +439,10 @@ def misbehave(world, count, kind, contexts, free_address):
         host = address
         if needs_name and is_checked:
             host = "hostile.test" if not port else world.name(address)
-        is_good, seen = attempt(world, host, server.port)
+        for _ in range(10):
+            is_good, seen = attempt(world, host, server.port)
+            if server.met > 0:  # else the machine was too busy: the call's time was over before it went out
+                break
         count.check(is_good, "%s, %s: the answer has its shape" % (name, what), json.dumps(seen)[:600])
         count.check(server.met > 0 and server.sent < hostile.FLOOD, "%s, %s: it was met, and left" % (name, what),
                     "%d connections, %d bytes" % (server.met, server.sent))
@@ -454,7 +457,7 @@ def hostility(world, count):
     port = free_port()
     world.spawn_gateway(port, BASALT_FUNCTION_TIMEOUT_MAX="2s", BASALT_WORKERS="16")
     world.hasty = "http://127.0.0.1:%d" % port
-    until("the hasty gateway", 30, lambda: world.call("GET", world.hasty + "/rest/v1/servers?select=id&limit=1")[0] == 200)
+    until("the hasty gateway", lambda: world.call("GET", world.hasty + "/rest/v1/servers?select=id&limit=1")[0] == 200)
     contexts = {"hostile.test": world.certs.context("hostile.test"), "has expired": world.certs.context("hostile.test", is_expired=True),
                 "nobody signed": world.certs.context("hostile.test", is_strange=True)}
     addresses = itertools.count(100)

@@ -8,7 +8,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+from waiting import until  # noqa: E402
 
 BINARY = os.environ["SCENE_GATEWAY"]
 DIR = os.environ["SCENE_DIR"]
@@ -54,33 +58,21 @@ def expect(found, wanted, what=""):
         raise AssertionError("%s\n    wanted %r\n    found  %r" % (what, wanted, found))
 
 
-def until(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        time.sleep(0.02)
-    raise AssertionError("never came true: " + what)
-
-
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(self.path)
 
 
 def connection(where):
     if isinstance(where, str):
         return UnixConnection(where)
-    return http.client.HTTPConnection("127.0.0.1", where, timeout=20)
+    return http.client.HTTPConnection("127.0.0.1", where, timeout=60)
 
 
 def ask(method, path, body=None, where=PORT, role=None, conn=None, **headers):
@@ -106,7 +98,7 @@ def ask(method, path, body=None, where=PORT, role=None, conn=None, **headers):
 def call(arguments, name=BINARY, **settings):
     """A command that ends by itself: status, standard output, standard error."""
     env = {key: value for key, value in {**BASE, **settings}.items() if value is not None}
-    done = subprocess.run([name] + arguments, env=env, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([name] + arguments, env=env, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -118,7 +110,7 @@ class Gateway:
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen([name, *arguments], env=env, stdout=log, stderr=log)
         if ready:
-            until(self.is_ready, 15, "the gateway is ready")
+            until("the gateway is ready", self.is_ready)
 
     def __enter__(self):
         return self
@@ -127,7 +119,7 @@ class Gateway:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(timeout=15)
+            self.process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -14,6 +14,7 @@ insert into items select i, 'item ' || i from generate_series(1, 20) i;
 create table writes (id uuid primary key, at timestamptz default now());
 create table other.things (id int);
 create function nap(seconds float8) returns void language sql as $$ select pg_sleep(seconds) $$;
+create function hold() returns void language sql as $$ select pg_advisory_xact_lock(1) $$;
 create function hasty() returns void language sql set statement_timeout = '200ms' as $$ select pg_sleep(3) $$;
 create function setting(name text) returns text language sql as $$ select current_setting(name, true) $$;
 create function me() returns text language sql stable as $$ select current_user::text $$;

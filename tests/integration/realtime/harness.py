@@ -16,6 +16,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 from database import psql  # noqa: E402
+from waiting import PATIENCE, free_port, until  # noqa: E402
 
 SECRET = "a-secret-of-the-realtime-tests-that-is-long-enough"
 
@@ -42,33 +43,22 @@ def sql(text):
     return out.strip()
 
 
-def until(check, seconds=10):
-    """The first true value of check(), or False when time is over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = check()
-        if value:
-            return value
-        time.sleep(0.01)
-    return False
-
-
 class Gateway:
     def __init__(self, **env):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port, self.admin = free_port(), free_port()
         self.log = tempfile.NamedTemporaryFile("w+", prefix="basalt-realtime-", suffix=".log", delete=False)
         settings = {
             "PGRST_DB_URI": login_url("authenticator", "authenticator"),
             "BASALT_INTERNAL_DB_URI": login_url("basalt_internal", "internal"),
             "PGRST_JWT_SECRET": SECRET, "PGRST_DB_ANON_ROLE": "anon", "BASALT_LISTEN": f"127.0.0.1:{self.port}",
-            "BASALT_REALTIME_ERROR_BACKOFF": "20ms",
+            "BASALT_REALTIME_ERROR_BACKOFF": "20ms", "BASALT_ADMIN_LISTEN": f"127.0.0.1:{self.admin}",
             "LSAN_OPTIONS": "exitcode=0", **env}  # other rooms' leaks are their tests' business
         self.process = subprocess.Popen([os.environ["BASALT_TEST_GATEWAY"]], env={**os.environ, **settings},
                                         stdout=self.log, stderr=self.log)
-        if not until(self.is_up):
-            raise RuntimeError(f"the gateway does not start: {self.output()}")
+        try:
+            until("the gateway", self.is_up)
+        except TimeoutError as problem:
+            raise RuntimeError(f"the gateway does not start: {self.output()[-4000:]}") from problem
 
     def is_up(self):
         try:
@@ -82,10 +72,14 @@ class Gateway:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/realtime/v1{path}", method=method,
                                          data=body, headers=headers or {})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def inspect(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/inspect/{name}", timeout=PATIENCE) as answer:
+            return json.load(answer)
 
     def output(self):
         with open(self.log.name, encoding="utf-8") as log:
@@ -95,10 +89,10 @@ class Gateway:
         """Ends it; a sanitizer's report, or a leak of this room, is a failure."""
         self.process.terminate()
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            code = "killed after 20 s"
+            code = "killed: it did not end"
         report = re.search(r"runtime error.*|ERROR: AddressSanitizer.*|/gateway/realtime/.*|/db/dedicated.*",
                            self.output())
         count.check(code == 0 and report is None, "the gateway ends cleanly", f"{code} {report and report.group(0)}")
@@ -202,7 +196,7 @@ class Socket:
             self.bytes += piece
             self._parse_frames()
 
-    def wait(self, matches, seconds=10):
+    def wait(self, matches, seconds=PATIENCE):
         """The first message that matches (and stays in the inbox), or None."""
         deadline = time.monotonic() + seconds
         seen = 0
@@ -215,12 +209,12 @@ class Socket:
                 return None
             self.pump(0.02)
 
-    def reply(self, ref, seconds=10):
+    def reply(self, ref, seconds=PATIENCE):
         """Status and response of the reply to a ref."""
         message = self.wait(lambda m: m[0] != "binary" and m[3] == "phx_reply" and m[1] == ref, seconds)
         return (message[4]["status"], message[4]["response"]) if message else None
 
-    def join(self, topic, changes=(), token=None, seconds=10, **config):
+    def join(self, topic, changes=(), token=None, **config):
         """Joins; returns the reply's status and response."""
         payload = {"config": {"postgres_changes": list(changes), **config}}
         if token:
@@ -228,9 +222,9 @@ class Socket:
         self.ref += 1
         ref = str(self.ref)
         self.send(f"realtime:{topic}", "phx_join", payload, join_ref=ref, ref=ref)
-        return self.reply(ref, seconds)
+        return self.reply(ref)
 
-    def system(self, topic, seconds=10, after=0):
+    def system(self, topic, seconds=PATIENCE, after=0):
         """The message of the next `system` push behind `after` messages: (status, message)."""
         found = self.wait(lambda m: m[0] != "binary" and m[2] == f"realtime:{topic}" and m[3] == "system"
                           and self.inbox.index(m) >= after, seconds)
@@ -240,6 +234,14 @@ class Socket:
         """Payloads of the changes that have come, in order."""
         return [m[4] for m in self.inbox if m[0] != "binary" and m[3] == "postgres_changes"
                 and (topic is None or m[2] == f"realtime:{topic}")]
+
+    def come(self, count):
+        """Waits until so many changes have come, and for what should not come behind them."""
+        deadline = time.monotonic() + PATIENCE
+        while len(self.changes()) < count and not self.is_closed and time.monotonic() < deadline:
+            self.pump(0.05)
+        self.settle(0.2)
+        return self.changes()
 
     def settle(self, quiet=0.4, most=30):
         """Reads until nothing has come for a while."""

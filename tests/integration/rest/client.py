@@ -7,7 +7,11 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+from waiting import until  # noqa: E402,F401
 
 HOST, PORT = os.environ["SCENE_ADDRESS"].split(":")
 SECRET = os.environ["PGRST_JWT_SECRET"]
@@ -67,15 +71,6 @@ def memory_kib(field):
 def expect(found, wanted, what=""):
     if found != wanted:
         raise AssertionError("%s\n    wanted %r\n    found  %r" % (what, wanted, found))
-
-
-def until(condition, seconds, what):
-    deadline = time.time() + seconds
-    while time.time() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("not within %s s: %s" % (seconds, what))
 
 
 def run(scenes):

@@ -71,10 +71,10 @@ def requests_alike_get_answers_of_their_own():
         expect((status, rows), (200, [{"name": "new %d" % n}]))
     sql("alter table api.items add column late int default 7; notify pgrst")
     try:
-        until(lambda: callers[0].ask("GET", "/items?id=eq.2")[1][0].get("late") == 7, 10, "the new column")
+        until("the new column", lambda: callers[0].ask("GET", "/items?id=eq.2")[1][0].get("late") == 7)
     finally:
         sql("alter table api.items drop column late; notify pgrst")
-    until(lambda: callers[0].ask("GET", "/items?id=eq.3")[0] == 200, 10, "the column is forgotten")
+    until("the column is forgotten", lambda: callers[0].ask("GET", "/items?id=eq.3")[0] == 200)
 
 
 def the_anonymous_caller_has_no_claims_of_others():
@@ -138,17 +138,18 @@ def an_acknowledged_write_survives_a_killed_backend():
     for _ in range(15):
         time.sleep(0.1)
         sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
-    time.sleep(1.5)
+    until("writes go through", lambda: len(acknowledged) >= 20)
     stop.set()
     thread.join()
     kept = set(sql("select id from api.items where id > 100000").split())
     expect([key for key in acknowledged if str(key) not in kept], [])
-    if len(acknowledged) < 20:
-        raise AssertionError("only %d writes went through" % len(acknowledged))
     sql("delete from api.items where id > 100000")
 
 
 # ---- large answers ----
+
+ROWS_ARE_READ = "select count(*) from pg_stat_activity where usename = 'authenticator' and state = 'active'"
+
 
 def large_answers_stream_in_every_format_with_little_memory():
     before = memory_kib("VmRSS")
@@ -207,10 +208,9 @@ def a_reader_that_takes_nothing_is_cut_and_its_connection_returned():
     stuck = socket.create_connection((HOST, int(PORT)))
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stuck.sendall(("GET %s/big HTTP/1.1\r\nHost: x\r\n\r\n" % ROOT).encode())
-    busy = "select count(*) from pg_stat_activity where usename = 'authenticator' and state = 'active'"
-    until(lambda: sql(busy) == "1", 5, "the query runs")
-    until(lambda: sql(busy) == "0", 10, "the stalled query is gone")
-    stuck.settimeout(10)
+    stuck.settimeout(60)
+    stuck.recv(1, socket.MSG_PEEK)  # the query runs
+    until("the stalled query is gone", lambda: sql(ROWS_ARE_READ) == "0")
     got = 0
     try:
         while True:
@@ -222,9 +222,6 @@ def a_reader_that_takes_nothing_is_cut_and_its_connection_returned():
         pass
     if got > 8 << 20:
         raise AssertionError("the whole answer arrived")
-
-
-ROWS_ARE_READ = "select count(*) from pg_stat_activity where usename = 'authenticator' and state = 'active'"
 
 
 def read_slowly(path, bearer=None, rate=600000):
@@ -251,7 +248,7 @@ def read_slowly(path, bearer=None, rate=600000):
 def a_lively_but_slow_reader_is_cut_at_the_deadline_and_its_connection_returned():
     got, is_whole = read_slowly("/big", rate=400000)
     expect(is_whole, False)
-    until(lambda: sql(ROWS_ARE_READ) == "0", 5, "the connection is free again")
+    until("the connection is free again", lambda: sql(ROWS_ARE_READ) == "0")
     if not (1 << 20) < got < (8 << 20):
         raise AssertionError("%d bytes" % got)
 
@@ -268,13 +265,12 @@ def a_query_whose_client_left_is_cancelled():
     gone = socket.create_connection((HOST, int(PORT)))
     gone.sendall(("GET %s/rpc/whoami HTTP/1.1\r\nHost: x\r\n\r\n" % ROOT).encode())
     gone.recv(65536)
-    body = b'{"seconds": 30}'
+    body = b'{"seconds": 600}'
     gone.sendall(("POST %s/rpc/nap HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
                   % (ROOT, len(body))).encode() + body)
-    active = "select count(*) from pg_stat_activity where usename = 'authenticator' and state = 'active'"
-    until(lambda: sql(active) == "1", 5, "the nap began")
+    until("the nap began", lambda: sql(ROWS_ARE_READ) == "1")
     gone.close()
-    until(lambda: sql(active) == "0", 5, "the nap was cancelled")
+    until("the nap was cancelled", lambda: sql(ROWS_ARE_READ) == "0")
 
 
 # ---- hostile input ----
@@ -372,14 +368,14 @@ def the_status_line_has_the_words_of_the_peer():
 def a_new_table_is_served_after_a_notification():
     expect(ask("GET", "/fresh")[0], 404)
     sql("create table api.fresh (id int); grant select on api.fresh to anon; notify pgrst, 'reload schema'")
-    until(lambda: ask("GET", "/fresh")[0] == 200, 5, "the table is known")
+    until("the table is known", lambda: ask("GET", "/fresh")[0] == 200)
     sql("drop table api.fresh; notify pgrst, 'reload schema'")
-    until(lambda: ask("GET", "/fresh")[1].get("code") == "PGRST205", 5, "the table is forgotten")
+    until("the table is forgotten", lambda: ask("GET", "/fresh")[1].get("code") == "PGRST205")
 
 
 def the_gateway_recovers_after_the_database_restarted():
     subprocess.run(os.environ["SCENE_RESTART"], shell=True, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: ask("GET", "/items?limit=1")[0] == 200, 5, "requests are served again")
+    until("requests are served again", lambda: ask("GET", "/items?limit=1")[0] == 200)
 
 
 SCENES = [value for name, value in list(globals().items())

@@ -160,7 +160,7 @@ def only_named_origins_may_ask_once_there_are_any():
     """Told just after the database came back: the message may come before anybody listens again."""
     sql("alter role authenticator set pgrst.server_cors_allowed_origins = 'https://ui.test, https://other.test'; notify pgrst, 'reload config'")
     try:
-        until(lambda: cors(raw("GET", "/items?limit=1", [ORIGIN])[1]).get("allow-origin") == "https://ui.test", 10, "the setting is in force")
+        until("the setting is in force", lambda: cors(raw("GET", "/items?limit=1", [ORIGIN])[1]).get("allow-origin") == "https://ui.test")
         found = cors(raw("GET", "/items?limit=1", [ORIGIN])[1])
         expect(found["allow-credentials"], "true")
         for origin in ("https://evil.test", "https://ui.test.evil.test", "null", "https://UI.test", "http://ui.test", "https://ui.test:8443", ""):
@@ -169,7 +169,7 @@ def only_named_origins_may_ask_once_there_are_any():
             expect("allow-methods" in cors(headers), False, origin)
     finally:
         sql("alter role authenticator reset pgrst.server_cors_allowed_origins; notify pgrst, 'reload config'")
-    until(lambda: cors(raw("GET", "/items?limit=1", [ORIGIN])[1]).get("allow-origin") == "*", 10, "the setting is gone")
+    until("the setting is gone", lambda: cors(raw("GET", "/items?limit=1", [ORIGIN])[1]).get("allow-origin") == "*")
 
 
 SCENES = [value for name, value in list(globals().items())

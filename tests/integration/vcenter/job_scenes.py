@@ -8,7 +8,7 @@ def wait(where):
     def ended():
         rows = sql("select * from jobs where job_type = 'vcenter_sync' and %s" % where)
         return rows and all(row["status"] in FINAL for row in rows) and rows
-    return until("the end of vcenter_sync", 60, ended)
+    return until("the end of vcenter_sync", ended)
 
 
 def snapshot(source):
