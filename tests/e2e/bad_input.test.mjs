@@ -114,10 +114,10 @@ describe("jobs that cannot work end as failed, with their reason", () => {
   const run = async (body) => {
     const { data, error } = await client.functions.invoke("create-job", { body });
     assert.equal(error, null);
-    return until("the end of the job", 90, async () => {
+    return until("the end of the job", async () => {
       const job = await must(client.from("jobs").select().eq("id", data.job.id).single());
       return ["completed", "failed", "cancelled"].includes(job.status) && job;
-    });
+    }, 180);
   };
 
   test("a job type that does not exist is refused before it is stored", async () => {

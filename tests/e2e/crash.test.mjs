@@ -22,7 +22,7 @@ describe("kill -9 in the middle of a job", () => {
   async function runningJob(body) {
     const { data, error } = await client.functions.invoke("create-job", { body });
     assert.equal(error, null);
-    await until("the job to run", 30, async () => (await statusOf(data.job.id)).status === "running");
+    await until("the job to run", async () => (await statusOf(data.job.id)).status === "running");
     return data.job.id;
   }
 
@@ -33,10 +33,10 @@ describe("kill -9 in the middle of a job", () => {
       const id = await runningJob({ job_type: "health_check", target_scope: { server_ids: [server.id] } });
       await kill(name);
       await simulator.clearFaults(0);
-      const job = await until("the end of the job", 150, async () => {
+      const job = await until("the end of the job", async () => {
         const { data } = await client.from("jobs").select().eq("id", id).maybeSingle();
         return data && terminal.includes(data.status) && data;
-      });
+      }, 180);
       const tasks = await must(client.from("job_tasks").select().eq("job_id", id));
       assert.equal(tasks.length, 1);
       assert.ok(terminal.includes(tasks[0].status), `the task is ${tasks[0].status}`);
@@ -60,7 +60,7 @@ describe("kill -9 in the middle of a job", () => {
     });
     await kill("executor");
     await simulator.clearFaults(0);
-    await until("the end of the job", 150, async () => terminal.includes((await statusOf(id)).status));
+    await until("the end of the job", async () => terminal.includes((await statusOf(id)).status), 180);
     const requests = await simulator.requests(0);
     const resets = requests.filter((request) => request.method === "POST" && request.path.includes("ComputerSystem.Reset"));
     assert.ok(resets.length <= 1, `${resets.length} resets`);

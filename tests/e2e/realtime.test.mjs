@@ -18,7 +18,7 @@ async function open(channel, ready = true) {
   let isReady = !ready;
   channel.on("system", {}, (message) => (isReady ||= message.status === "ok"));
   channel.subscribe((status) => statuses.push(status));
-  await until("the subscription", 10, () => statuses.includes("SUBSCRIBED") && isReady);
+  await until("the subscription", () => statuses.includes("SUBSCRIBED") && isReady);
   return statuses;
 }
 
@@ -66,11 +66,11 @@ for (const [version, create] of Object.entries(versions)) {
       ]));
       // A row that is gone before it was looked at is shown to nobody, so each step waits for the one before.
       const mine = () => all.filter((change) => ids.includes(change.new.id ?? change.old.id));
-      await until("two inserts", 10, () => mine().length >= 2);
+      await until("two inserts", () => mine().length >= 2);
       await must(service.from("servers").update({ hostname: `${tag}-c` }).in("id", ids));
-      await until("two updates", 10, () => mine().length >= 4 && one.length >= 1);
+      await until("two updates", () => mine().length >= 4 && one.length >= 1);
       await must(service.from("servers").delete().eq("id", ids[0]));
-      await until("the delete", 10, () => mine().length >= 5);
+      await until("the delete", () => mine().length >= 5);
       assert.deepEqual(mine().map((change) => change.eventType), ["INSERT", "INSERT", "UPDATE", "UPDATE", "DELETE"]);
       const [inserted] = mine();
       assert.equal(inserted.new.hostname, `${tag}-a`);
@@ -106,7 +106,7 @@ for (const [version, create] of Object.entries(versions)) {
       await open(talking, false);
       assert.equal(await talking.send({ type: "broadcast", event: "hi", payload: { n: 2 } }), "ok", "acknowledged");
       await listening.send({ type: "broadcast", event: "back", payload: { n: 3 } });
-      await until("all broadcasts", 5, () => heard.length >= 2 && back.length >= 1);
+      await until("all broadcasts", () => heard.length >= 2 && back.length >= 1);
       assert.deepEqual(heard, [{ n: 1 }, { n: 2 }]);
       assert.deepEqual(back, [{ n: 3 }]);
     });
@@ -121,17 +121,17 @@ for (const [version, create] of Object.entries(versions)) {
         await channel.track({ who: key });
         states.push(channel);
       }
-      await until("both on both", 5, () => states.every((channel) => Object.keys(channel.presenceState()).length === 2));
+      await until("both on both", () => states.every((channel) => Object.keys(channel.presenceState()).length === 2));
       for (const channel of states) assert.equal(channel.presenceState().a[0].who, "a");
       await states[1].untrack();
-      await until("one left", 5, () => Object.keys(states[0].presenceState()).length === 1);
+      await until("one left", () => Object.keys(states[0].presenceState()).length === 1);
     });
 
     test("a private channel without policies is refused", async () => {
       const client = await connect(tokenOf({ role: "authenticated", sub: randomUUID() }));
       const statuses = [];
       client.channel(`secret-${tag}`, { config: { private: true } }).subscribe((status) => statuses.push(status));
-      await until("the refusal", 10, () => statuses.length > 0);
+      await until("the refusal", () => statuses.length > 0);
       assert.equal(statuses[0], "CHANNEL_ERROR");
     });
 
@@ -144,12 +144,12 @@ for (const [version, create] of Object.entries(versions)) {
         .on("postgres_changes", { event: "*", schema: "public", table: "no_such_table" }, () => {});
       const statuses = [];
       channel.subscribe((status) => statuses.push(status));
-      await until("the message", 10, () => said.length > 0);
+      await until("the message", () => said.length > 0);
       assert.equal(said[0].status, "error");
       assert.match(said[0].message, /^Unable to subscribe to changes/);
       assert.deepEqual(statuses, ["SUBSCRIBED"]);
       assert.equal(await client.removeChannel(channel), "ok");
-      await until("CLOSED", 5, () => statuses.includes("CLOSED"));
+      await until("CLOSED", () => statuses.includes("CLOSED"));
     });
   });
 }

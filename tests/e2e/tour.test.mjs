@@ -26,7 +26,7 @@ for (const [version, create] of Object.entries(versions)) {
       let isSubscribed = false;
       channel.on("system", {}, (message) => (isSubscribed ||= message.status === "ok"));
       channel.subscribe();
-      await until("the database subscription", 10, () => isSubscribed);
+      await until("the database subscription", () => isSubscribed);
 
       const { data, error } = await client.functions.invoke("create-job", {
         body: { job_type: "health_check", target_scope: { server_ids: [server.id] }, details: { from: "tour" } },
@@ -37,7 +37,7 @@ for (const [version, create] of Object.entries(versions)) {
       assert.equal(job.status, "pending");
 
       const mine = () => seen.filter((change) => (change.new.id ?? change.old.id) === job.id);
-      await until("the completed row", 60, () => mine().some((change) => change.new.status === "completed"));
+      await until("the completed row", () => mine().some((change) => change.new.status === "completed"));
       const statuses = mine().map((change) => change.new.status);
       assert.equal(statuses[0], "pending");
       assert.equal(mine()[0].eventType, "INSERT");

@@ -2,7 +2,7 @@
 import { createClient as create278 } from "supabase-js-2.78";
 import { createClient as createCurrent } from "supabase-js-current";
 
-export { until } from "./until.mjs";
+export { until } from "../../lib/waiting.mjs";
 
 const required = (name) => {
   const value = process.env[name];

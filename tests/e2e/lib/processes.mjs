@@ -16,7 +16,7 @@ export function pidOf(name) {
 export async function kill(name) {
   const old = pidOf(name);
   execFileSync("kill", ["-9", String(old)]);
-  return until(`another ${name}`, 20, () => {
+  return until(`another ${name}`, () => {
     try {
       const now = pidOf(name);
       return now && now !== old && now;

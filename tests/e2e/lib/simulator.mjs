@@ -1,21 +1,12 @@
 // iDRACs over HTTPS for one test file, on ports of its own, gone when the test ends.
 import { spawn } from "node:child_process";
 import { mkdtempSync, existsSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { until } from "./until.mjs";
+import { freePort, until } from "../../lib/waiting.mjs";
 
 const script = fileURLToPath(new URL("../../simulators/idrac.py", import.meta.url));
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 
 export async function startSimulator({ count = 1, args = [] } = {}) {
   const directory = mkdtempSync(join(tmpdir(), "basalt-idrac-"));
@@ -29,7 +20,7 @@ export async function startSimulator({ count = 1, args = [] } = {}) {
       "--user", "root", "--password", "calvin-e2e", "--transition", "0.5", ...args],
     { stdio: ["ignore", "ignore", "inherit"] },
   );
-  await until("the iDRAC simulator", 20, () => existsSync(ready));
+  await until("the iDRAC simulator", () => existsSync(ready));
   const call = async (method, path, body) => {
     const answer = await fetch(`http://${admin}${path}`, {
       method,

@@ -2,6 +2,7 @@
 import { spawn, execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import net from 'node:net';
+import { freePort, until } from '../../lib/waiting.mjs';
 
 export const SECRET = 'integration-secret-of-at-least-32-characters';
 export const NEW_API = { 'x-supabase-api-version': '2024-01-01' };
@@ -66,12 +67,7 @@ export function mailServer() {
   });
 }
 
-export const freePort = () => new Promise((resolve) => {
-  const server = net.createServer().listen(0, '127.0.0.1', () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
-});
+export { freePort, until };
 
 export class Gateway {
   static async start(env = {}) {
@@ -98,13 +94,12 @@ export class Gateway {
     });
     gateway.process.stderr.on('data', (chunk) => { gateway.log += chunk; });
     gateway.exit = new Promise((resolve) => gateway.process.on('exit', (code, signal) => resolve(code ?? signal)));
-    for (let i = 0; i < 100; i++) {
-      try {
-        if ((await gateway.get('/settings')).status === 200) return gateway;
-      } catch { /* not yet */ }
-      await new Promise((resolve) => setTimeout(resolve, 100));
+    try {
+      await until('the gateway', () => gateway.get('/settings').then((answer) => answer.status === 200, () => false));
+    } catch (error) {
+      throw new Error(`${error.message}: ${gateway.log.slice(-4000)}`);
     }
-    throw new Error(`the gateway does not start: ${gateway.log}`);
+    return gateway;
   }
 
   async stop() {

@@ -1,6 +1,6 @@
 // The database goes away: answers that let clients keep their session, and recovery.
 import assert from 'node:assert/strict';
-import { Gateway, NEW_API, run } from './lib.mjs';
+import { Gateway, NEW_API, run, until } from './lib.mjs';
 
 export async function a_lost_connection_costs_at_most_one_503({ open }) {
   const { access_token: token, refresh_token: refresh } = await open.account('outage@example.com');
@@ -50,12 +50,14 @@ export async function a_mail_server_that_hangs_holds_up_nobody_else({ open }) {
   const stuck = await Gateway.start({ GOTRUE_SMTP_HOST: '127.0.0.1', GOTRUE_SMTP_PORT: String(hanging.address().port),
     GOTRUE_SMTP_ADMIN_EMAIL: 'a@b.c' });
   try {
-    const mails = Array.from({ length: 12 }, (_, i) => stuck.post('/recover', { email: `hang${i}@example.com` }));
+    let answered = 0;
+    const mails = Array.from({ length: 12 }, (_, i) => stuck.post('/recover', { email: `hang${i}@example.com` })
+      .finally(() => { answered++; }));
+    await until('a mail under way', () => sockets.length > 0);
     await new Promise((resolve) => setTimeout(resolve, 300));
-    const start = performance.now();
     assert.equal((await stuck.get('/user', { token })).status, 200);
     assert.equal((await stuck.signIn('hang@example.com', 'secret1')).status, 200);
-    assert.ok(performance.now() - start < 3000, 'sign-in waited for the mail server');
+    assert.equal(answered, 0, 'sign-in waited for the mail server');
     const answer = await Promise.race(mails);
     assert.deepEqual([answer.status, answer.json.msg], [500, 'Error sending recovery email']);
     for (const socket of sockets) socket.destroy();

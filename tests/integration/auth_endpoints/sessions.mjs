@@ -1,6 +1,6 @@
 // Refresh families and sign-out.
 import assert from 'node:assert/strict';
-import { Gateway, claimsOf, run, sql } from './lib.mjs';
+import { Gateway, claimsOf, run, sql, until } from './lib.mjs';
 
 export async function refresh_rotates_within_the_session({ open }) {
   const first = await open.account('rotate@example.com');
@@ -79,14 +79,14 @@ export async function a_lock_that_cannot_be_had_is_503_never_409({ open }) {
   const session = claimsOf(access).session_id;
   const { spawn } = await import('node:child_process');
   const holder = spawn('psql', ['-XAtq', process.env.DATABASE_URL, '-c',
-    `begin; select from auth.sessions where id = '${session}' for update; select pg_sleep(12); commit`], { stdio: 'ignore' });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+    `begin; select from auth.sessions where id = '${session}' for update; select pg_sleep(600); commit`], { stdio: 'ignore' });
+  await until('the lock', () => sql("select from pg_stat_activity where wait_event = 'PgSleep'").length === 1);
   const answer = await open.refresh(token);
   holder.kill();
   assert.equal(answer.status, 503, answer.text);
   assert.ok(answer.headers.get('retry-after'));
   assert.equal(sql(`select from auth.refresh_tokens where user_id = '${user.id}' and not revoked`).length, 1);
-  run(`select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(12)%' and pid <> pg_backend_pid()`);
+  run(`select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`);
   assert.equal((await open.refresh(token)).status, 200);
 }
 
@@ -123,8 +123,7 @@ export async function what_nobody_can_use_any_more_is_removed({ open }) {
       values (gen_random_uuid(), '${first.user.id}', 'email', 'recovery', now() - interval '2 days')`);
   const cleaner = await Gateway.start({ BASALT_AUTH_CLEANUP_INTERVAL: '1s' });
   try {
-    for (let i = 0; i < 40 && sql(`select from auth.mfa_factors where ${mine}`).length > 0; i++)
-      await new Promise((resolve) => setTimeout(resolve, 200));
+    await until('the cleaning', () => sql(`select from auth.mfa_factors where ${mine}`).length === 0);
   } finally {
     await cleaner.stop();
   }

@@ -3,6 +3,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { TABLE } from '../../lib/functions_table.mjs';
+import { until } from '../../lib/waiting.mjs';
 import { Database } from './database.mjs';
 import { commonFaults } from './expect.mjs';
 import { idm } from './people.mjs';
@@ -25,10 +26,6 @@ function common(answer, status, what) {
 const each = (fn) => async (world) => {
   for (const row of TABLE) await fn(world, row);
 };
-
-async function waitFor(question) {
-  while (!await question()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 // What each function is asked so that it stops at a locked table after it has begun its work.
 async function slowCalls(world) {
@@ -85,7 +82,7 @@ async function callLocked(world, calls, tables) {
     [name, await world.call(name, { ...scene, gateway: world.hasty })]));
   await other.run('rollback');
   other.close();
-  await waitFor(async () => await world.db.value("select count(*)::int from pg_stat_activity where wait_event_type = 'Lock'") === 0);
+  await until('the locks to go', async () => await world.db.value("select count(*)::int from pg_stat_activity where wait_event_type = 'Lock'") === 0);
   return { answers, changes: Database.changes(before, await world.db.picture()) };
 }
 

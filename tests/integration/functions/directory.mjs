@@ -2,14 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { CANARIES, until } from './lib.mjs';
-
-const freePort = () => new Promise((resolve) => {
-  const server = net.createServer().listen(0, '127.0.0.1', () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
-});
+import { CANARIES, freePort, until } from './lib.mjs';
 
 const person = (uid, name, more = '') => `dn: uid=${uid},cn=users,cn=accounts,dc=example,dc=test
 objectClass: inetOrgPerson
@@ -84,7 +77,7 @@ export async function startDirectory() {
     const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
     socket.on('error', () => resolve(false));
   });
-  await until('the directory server', 10, accepts);
+  await until('the directory server', accepts);
   return {
     port, plainPort,
     close: () => new Promise((resolve) => { child.once('exit', resolve); child.kill('SIGTERM'); }),

@@ -35,7 +35,7 @@ async function withExecutor(world, fn, env = {}) {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const direct = (username, password = CANARIES.directory, headers) => post(`${world.executorUrl}/api/idm-authenticate`, { username, password }, headers);
   try {
-    await until('the executor', 20, () => fetch(`${world.executorUrl}/api/health`).then((answer) => answer.ok, () => false));
+    await until('the executor', () => fetch(`${world.executorUrl}/api/health`).then((answer) => answer.ok, () => false));
     await fn(direct);
   } finally {
     child.kill('SIGTERM');

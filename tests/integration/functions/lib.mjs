@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { run, sql } from '../auth_endpoints/lib.mjs';
 
+export { sleep, until } from '../../lib/waiting.mjs';
 export { run, sql, SERVICE, ANON, SECRET, Gateway, mailServer, claimsOf, freePort } from '../auth_endpoints/lib.mjs';
 
 // What must never be read in a log or a row.
@@ -19,17 +20,6 @@ export function check(condition, what) {
 export function equal(actual, expected, what) {
   const [a, e] = [JSON.stringify(actual), JSON.stringify(expected)];
   if (a !== e) throw new Error(`${what}: ${a} instead of ${e}`);
-}
-
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-export async function until(what, seconds, fn) {
-  for (const deadline = Date.now() + seconds * 1000; ;) {
-    const value = await fn();
-    if (value) return value;
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
-    await sleep(100);
-  }
 }
 
 // An administrator, an operator and a viewer with open sessions.

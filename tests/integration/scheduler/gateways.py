@@ -2,8 +2,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -11,14 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
+sys.path.append(os.path.join(TOP, "tests", "lib"))
+from waiting import PATIENCE, free_port  # noqa: E402
+
 BUILD = os.environ.get("BASALT_BUILD_DIR") or os.path.join(TOP, "build-test")
 PROGRAM = os.environ.get("BASALT_GATEWAY") or os.path.join(BUILD, "bin", "basalt-gateway")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def login(user, password):
@@ -26,7 +23,7 @@ def login(user, password):
     return url._replace(netloc=f"{user}:{password}@{url.hostname}:{url.port}").geturl()
 
 
-def wait_for(condition, seconds=15.0, step=0.05):
+def wait_for(condition, seconds=PATIENCE, step=0.05):
     """The time until `condition()` was true, or None."""
     start = time.monotonic()
     while time.monotonic() - start < seconds:
@@ -56,12 +53,12 @@ class Gateway:
         }
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([PROGRAM], env=settings, stdout=log, stderr=log)
-        if wait_for(self.inspect, 20) is None:
+        if wait_for(self.inspect) is None:
             raise RuntimeError(f"{name} did not start:\n{self.log()[-2000:]}")
 
     def inspect(self):
         try:
-            with urllib.request.urlopen(f"{self.admin}/inspect/scheduler", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.admin}/inspect/scheduler", timeout=PATIENCE) as answer:
                 return json.load(answer)
         except OSError:
             return None
@@ -70,7 +67,7 @@ class Gateway:
         return bool((self.inspect() or {}).get("is_leading"))
 
     def metric(self, name):
-        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=2) as answer:
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=PATIENCE) as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith(name + " ") or line.startswith(name + "{"):
                     return float(line.rsplit(" ", 1)[1])
@@ -88,7 +85,7 @@ class Gateway:
         """SIGTERM; returns the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
 
 class Sink:
