@@ -166,22 +166,22 @@ static void the_wall_clock_shifts_and_prints(void **state)
     assert_str(clock_iso8601(pool, -1), "1969-12-31T23:59:59.999Z");
     int64_t before = clock_unix();
     clock_shift(3600);
-    assert_in_range(clock_unix() - before, 3600, 3602);
+    assert_in_range(clock_unix() - before, 3600, 3700);
     clock_shift(-3600);
-    assert_in_range(clock_unix_ms() / 1000 - before, 0, 2);
+    assert_in_range(clock_unix_ms() / 1000 - before, 0, 100);
 }
 
 static void a_bucket_gives_its_burst_and_then_its_rate(void **state)
 {
     (void)state;
     token_bucket_t bucket;
-    token_bucket_init(&bucket, 100, 3);
+    token_bucket_init(&bucket, 1, 3);
     int64_t wait = -1;
     for (int i = 0; i < 3; i++)
         assert_true(token_bucket_take(&bucket, 1, &wait));
     assert_false(token_bucket_take(&bucket, 1, &wait));
-    assert_in_range(wait, 1, 10);
-    usleep(12000);
+    assert_in_range(wait, 1, 1000);
+    bucket.updated_us -= 1000000; /* a second later */
     assert_true(token_bucket_take(&bucket, 1, NULL));
     bucket.updated_us -= 1000000000; /* long ago: never more than the burst */
     assert_true(token_bucket_take(&bucket, 3, NULL));

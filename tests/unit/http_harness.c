@@ -225,7 +225,7 @@ static void on_request(void *arg, http_request_t *request)
 {
     (void)arg;
     static const ws_limits_t ws_limits = {
-        .message_max = 100000, .queue_max = 1000000, .idle_timeout_ms = 700};
+        .message_max = 100000, .queue_max = 1000000, .idle_timeout_ms = 2500};
     static const ws_handlers_t ws_handlers = {on_ws_message, on_ws_closed, on_ws_drain};
     str_t path = http_path(request);
     atomic_fetch_add(&harness.requests, 1);
@@ -363,14 +363,14 @@ size_t harness_connections(void)
 
 bool harness_wait(atomic_int *value, int least)
 {
-    for (int i = 0; i < 5000 && atomic_load(value) < least; i++)
+    for (int i = 0; i < 60000 && atomic_load(value) < least; i++)
         usleep(1000);
     return atomic_load(value) >= least;
 }
 
 bool harness_wait_connections(size_t count)
 {
-    for (int i = 0; i < 500 && harness_connections() != count; i++)
+    for (int i = 0; i < 6000 && harness_connections() != count; i++)
         usleep(10000);
     return harness_connections() == count;
 }
@@ -382,7 +382,7 @@ int client_connect(uint16_t port)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port)};
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    struct timeval patience = {.tv_sec = 5};
+    struct timeval patience = {.tv_sec = 60};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
         close(fd);

@@ -248,7 +248,7 @@ static void drain_soon(http_server_t *server)
 
 static bool wait_drained(void)
 {
-    for (int i = 0; i < 5000 && !atomic_load(&harness.is_drained); i++)
+    for (int i = 0; i < 60000 && !atomic_load(&harness.is_drained); i++)
         usleep(1000);
     return atomic_load(&harness.is_drained);
 }

@@ -271,15 +271,15 @@ static void killing_the_database_loses_and_doubles_no_write(void **state)
         run_writers(writers, 100);
         test_start_server();
         size_t before = writes.acknowledged;
-        int64_t began = clock_mono_us();
-        while (writes.acknowledged == before && clock_mono_us() - began < 5000000)
+        int64_t end = clock_mono_us() + TEST_PATIENCE_MS * 1000LL;
+        while (writes.acknowledged < before + 50 && clock_mono_us() < end)
             run_writers(writers, 10);
-        assert_true(clock_mono_us() - began < 1000000);
+        assert_true(writes.acknowledged >= before + 50);
     }
     writes.is_over = true;
-    assert_false(run_writers(writers, 15000));
+    assert_false(run_writers(writers, TEST_PATIENCE_MS));
     printf("%u written, %zu acknowledged, %zu refused\n", writes.next, writes.acknowledged, writes.refused);
-    assert_true(writes.acknowledged > 500);
+    assert_true(writes.acknowledged >= 150);
     assert_string_equal(
         test_sql("select count(*) from (select id from t.ack group by id having count(*) > 1) x"), "0");
     test_sql("create temp table seen as select id from t.ack");

@@ -182,8 +182,8 @@ static void queries_are_limited_in_time(void **state)
     db_sessions_t *sessions = sessions_of(1, 1000);
     pool_t *pool = pool_create();
     db_session_t *session;
-    must(db_session_begin(sessions, pool, &(db_session_who_t){.timeout_ms = 100}, &session));
-    err_t *err = db_session_query(session, STR("select pg_sleep(5)"), NULL, 0, NULL);
+    must(db_session_begin(sessions, pool, &(db_session_who_t){.timeout_ms = 1000}, &session));
+    err_t *err = db_session_query(session, STR("select pg_sleep(600)"), NULL, 0, NULL);
     assert_non_null(err);
     assert_str(err->code, "57014");
     db_session_rollback(session);
@@ -199,13 +199,13 @@ static void a_thread_is_not_stuck_with_a_server_that_stopped_answering(void **st
     pool_t *pool = pool_create();
     db_session_t *session;
     db_rows_t rows;
-    must(db_session_begin(sessions, pool, &(db_session_who_t){.timeout_ms = 200}, &session));
+    must(db_session_begin(sessions, pool, &(db_session_who_t){.timeout_ms = 2000}, &session));
     must(db_session_query(session, STR("select pg_backend_pid()"), NULL, 0, &rows));
     int pid = atoi(db_value(&rows, 0, 0).base);
     kill(pid, SIGSTOP);
     int64_t began = clock_mono_us();
     err_t *err = db_session_query(session, STR("select 1"), NULL, 0, NULL);
-    assert_true(clock_mono_us() - began < 7000000);
+    assert_true(clock_mono_us() - began < TEST_PATIENCE_MS * 1000LL);
     kill(pid, SIGCONT);
     assert_non_null(err);
     assert_str(err->code, "PGRST001");
@@ -317,19 +317,19 @@ static void a_lost_listener_comes_back_and_says_that_it_was_away(void **state)
     const db_listen_handlers_t handlers = {on_ready, on_notify, on_lost};
     db_listen_t *listen =
         db_listen_create(test_loop(), test_uri("authenticator"), channels, 2, &handlers, &heard);
-    assert_true(test_wait(&heard.is_ready, 5000));
+    assert_true(test_wait(&heard.is_ready));
     test_sql("select pg_notify('Odd \"name\"', 'one')");
-    assert_true(test_wait(&heard.has_news, 5000));
+    assert_true(test_wait(&heard.has_news));
     assert_string_equal(heard.last, "Odd \"name\"=one");
 
     heard.is_ready = heard.has_news = false;
     test_sql("select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'authenticator'");
-    assert_true(test_wait(&heard.is_lost, 5000));
+    assert_true(test_wait(&heard.is_lost));
     assert_false(db_listen_is_up(listen));
-    assert_true(test_wait(&heard.is_ready, 5000));
+    assert_true(test_wait(&heard.is_ready));
     assert_int_equal(heard.ready_count, 2);
     test_sql("notify plain, 'two'");
-    assert_true(test_wait(&heard.has_news, 5000));
+    assert_true(test_wait(&heard.has_news));
     assert_string_equal(heard.last, "plain=two");
     db_listen_destroy(listen);
 }
@@ -342,16 +342,14 @@ static void a_listener_that_stopped_answering_is_noticed(void **state)
     const db_listen_handlers_t handlers = {on_ready, on_notify, on_lost};
     db_listen_t *listen =
         db_listen_create(test_loop(), test_uri("authenticator"), channels, 1, &handlers, &heard);
-    assert_true(test_wait(&heard.is_ready, 5000));
+    assert_true(test_wait(&heard.is_ready));
     int pid = atoi(test_sql("select pid from pg_stat_activity where usename = 'authenticator'"));
-    int64_t began = clock_mono_us();
     kill(pid, SIGSTOP);
     heard.is_ready = false;
-    bool is_noticed = test_wait(&heard.is_lost, 15000);
+    bool is_noticed = test_wait(&heard.is_lost);
     kill(pid, SIGCONT);
     assert_true(is_noticed);
-    assert_true(clock_mono_us() - began <= 15000000);
-    assert_true(test_wait(&heard.is_ready, 5000));
+    assert_true(test_wait(&heard.is_ready));
     db_listen_destroy(listen);
 }
 

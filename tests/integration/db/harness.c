@@ -118,9 +118,9 @@ static void on_tick(void *arg)
     loop_stop(test_loop());
 }
 
-bool test_wait(const bool *flag, int timeout_ms)
+static bool run_until(const bool *flag, int ms)
 {
-    int64_t end = clock_mono_us() + timeout_ms * 1000LL;
+    int64_t end = clock_mono_us() + ms * 1000LL;
     while (!*flag && clock_mono_us() < end) {
         loop_timer_t tick = {0};
         loop_timer_start(test_loop(), &tick, 1, on_tick, NULL);
@@ -130,10 +130,26 @@ bool test_wait(const bool *flag, int timeout_ms)
     return *flag;
 }
 
+bool test_wait(const bool *flag)
+{
+    return run_until(flag, TEST_PATIENCE_MS);
+}
+
+bool test_comes(const char *sql, const char *wanted)
+{
+    int64_t end = clock_mono_us() + TEST_PATIENCE_MS * 1000LL;
+    while (strcmp(test_sql("%s", sql), wanted) != 0) {
+        if (clock_mono_us() > end)
+            return false;
+        test_run_for(20);
+    }
+    return true;
+}
+
 void test_run_for(int ms)
 {
     bool never = false;
-    test_wait(&never, ms);
+    run_until(&never, ms);
 }
 
 bool test_needs_libpq(void)
@@ -253,8 +269,8 @@ void test_submit(db_pool_t *pool, const request_t *request, outcome_t *outcome)
 void test_run(db_pool_t *pool, const request_t *request, outcome_t *outcome)
 {
     test_submit(pool, request, outcome);
-    if (!test_wait(&outcome->is_done, 20000)) {
-        fprintf(stderr, "no answer in 20 s: %.*s\n", STR_ARG(request->stmts[0].sql));
+    if (!test_wait(&outcome->is_done)) {
+        fprintf(stderr, "no answer: %.*s\n", STR_ARG(request->stmts[0].sql));
         abort();
     }
 }

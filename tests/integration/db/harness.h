@@ -36,8 +36,11 @@ PGconn *test_admin(void);         /* a superuser's connection, for all tests */
 const char *test_sql(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void test_setup_schema(void);
 
-/* Runs the loop until `*flag` or the time is over. Answers whether the flag is set. */
-bool test_wait(const bool *flag, int timeout_ms);
+/* Run the loop until `*flag` is set, or the query (as superuser) gives `wanted`; false when patience is over,
+ * which is long: it costs nothing when things come fast. */
+enum { TEST_PATIENCE_MS = 60000 };
+bool test_wait(const bool *flag);
+bool test_comes(const char *sql, const char *wanted);
 void test_run_for(int ms);
 
 /* BASALT_TEST_DB_LIBPQ: the same tests of the same pools, with libpq behind them. */

@@ -86,7 +86,7 @@ static void stop(scene_t *scene)
 
 static const schema_snapshot_t *loaded(scene_t *scene)
 {
-    assert_true(test_wait(&scene->is_loaded, 5000));
+    assert_true(test_wait(&scene->is_loaded));
     scene->is_loaded = false;
     return schema_cache_get(scene->cache);
 }
@@ -208,12 +208,16 @@ static void test_notification_reloads_and_the_old_snapshot_stays_for_its_holders
     scene.is_loaded = false;
     test_sql("create table shop.fresh (id int primary key); notify pgrst, 'reload schema'");
     const schema_snapshot_t *now = loaded(&scene);
+    for (int i = 0; i < 3 && table(now, "fresh") == NULL; i++) { /* the listener's own reload came late */
+        scene.is_loaded = false;
+        now = loaded(&scene);
+    }
     assert_non_null(table(now, "fresh"));
     assert_null(table(old, "fresh"));
     assert_true(now->version > old->version);
     assert_false(scene.is_config_asked);
     test_sql("notify pgrst, 'reload config'");
-    assert_true(test_wait(&scene.is_config_asked, 3000));
+    assert_true(test_wait(&scene.is_config_asked));
     schema_unref(old);
     stop(&scene);
     test_sql("drop table shop.fresh");
