@@ -83,7 +83,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_REST_STALL_TIMEOUT", CONFIG_DURATION_MS, "30s", false, true, "A streamed answer is cut when its reader takes nothing for so long"},
     {"BASALT_REST_STREAM_TIMEOUT", CONFIG_DURATION_MS, "10m", false, true, "Longest streamed answer; a slower reader is cut; 0: no limit"},
     {"BASALT_REST_BUFFER", CONFIG_BYTES, "1MB", false, true, "Answers up to this size are complete before they are sent, larger ones are streamed"},
-    {"BASALT_REST_BUFFER_TOTAL", CONFIG_BYTES, "64MB", false, true, "Answers being prepared in all; beyond it they are streamed from 32 kB on, and reads that cannot be streamed get 503"},
+    {"BASALT_REST_BUFFER_TOTAL", CONFIG_BYTES, "64MB", false, true, "Answers being prepared in all; beyond it they are streamed from 32 kB on, and what cannot be streamed gets 503"},
     {"BASALT_REST_MAX_FILTERS", CONFIG_INT, "200", false, true, "Filters in a request, and conditions in one logic tree"},
     {"BASALT_REST_MAX_LOGIC_DEPTH", CONFIG_INT, "10", false, true, "Nesting of and/or"},
     {"BASALT_REST_MAX_LIST", CONFIG_INT, "10000", false, true, "Values in one in.(...)"},

@@ -64,6 +64,7 @@ struct db_tx {
     int64_t server_limit_ms; /* statement_timeout as the transaction sets it; 0: unknown */
     bool is_detached;        /* cancelled by the caller: spec and handlers must not be touched any more */
     bool has_output;         /* something was delivered */
+    bool wants_large_row;    /* one is on its way, and was asked for */
     bool has_columns;        /* those of the running statement are known */
     size_t column_count;
     size_t retries;      /* after a lost connection one is allowed, after DDL a few */

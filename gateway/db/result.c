@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STALE_RETRIES_MAX = 3 };
+enum { STALE_RETRIES_MAX = 3, LARGE_ROW = 256 * 1024 };
 
 static step_t *current_step(segment_t *segment)
 {
@@ -45,6 +45,7 @@ static void deliver_row(db_tx_t *tx, uint32_t stmt, const wire_event_t *row)
     if (!may_deliver(tx))
         return;
     tx->result_bytes += row->bytes;
+    tx->wants_large_row = false;
     tx->has_output = true;
     if (tx->handlers.on_row != NULL)
         tx->handlers.on_row(tx->arg, stmt, row->values, row->count);
@@ -332,6 +333,19 @@ static bool on_event(conn_t *conn, const wire_event_t *event)
     return false;
 }
 
+/* Whoever has to bound what is kept decides before memory is taken. What nobody waits for is not kept at all.
+ */
+static void on_large_row(conn_t *conn, size_t bytes)
+{
+    db_tx_t *tx = conn->first != NULL ? conn->first->tx : NULL;
+    if (tx == NULL || tx->wants_large_row)
+        return;
+    if (may_deliver(tx))
+        tx->wants_large_row = tx->handlers.on_large_row == NULL || tx->handlers.on_large_row(tx->arg, bytes);
+    if (tx->is_detached || !tx->wants_large_row)
+        wire_skip(conn->wire);
+}
+
 void result_process(conn_t *conn)
 {
     if (conn->is_processing)
@@ -340,8 +354,11 @@ void result_process(conn_t *conn)
     while (!conn->is_paused) {
         wire_event_t event;
         wire_next(conn->wire, &event);
-        if (event.kind == WIRE_WAIT)
+        if (event.kind == WIRE_WAIT) {
+            if (event.bytes >= LARGE_ROW)
+                on_large_row(conn, event.bytes);
             break;
+        }
         if (event.kind == WIRE_BROKEN) {
             conn_mark_broken(conn, NULL);
             break;

@@ -43,6 +43,9 @@ typedef struct {
     void (*on_columns)(void *arg, size_t stmt, const db_column_t *columns, size_t count);
     /* `values[i]` null string = NULL; borrowed for the call. */
     void (*on_row)(void *arg, size_t stmt, const str_t *values, size_t count);
+    /* A row of `bytes` is on its way; false: it is not wanted, and no memory is taken for it. Only of rows
+     * far larger than others, and where the connection can tell. May be NULL. */
+    bool (*on_large_row)(void *arg, size_t bytes);
     /* A statement has finished; `affected` from its command tag. May be NULL. */
     void (*on_stmt_done)(void *arg, size_t stmt, int64_t affected);
     /* Explicit transactions only: all statements succeeded, not yet committed. May be NULL (= commit). */

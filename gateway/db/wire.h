@@ -46,9 +46,10 @@ typedef struct {
     size_t count;               /* WIRE_COLUMNS, WIRE_ROW */
     const db_column_t *columns; /* WIRE_COLUMNS */
     str_t *values;              /* WIRE_ROW; null string: NULL */
-    size_t bytes;               /* WIRE_ROW: the size of the values, or a little more */
-    str_t tag;                  /* WIRE_DONE: "INSERT 0 1" */
-    pg_fields_t error;          /* WIRE_ERROR */
+    size_t bytes; /* WIRE_ROW: the size of the values, or a little more; WIRE_WAIT: of a row on its way, if
+                     known */
+    str_t tag;    /* WIRE_DONE: "INSERT 0 1" */
+    pg_fields_t error; /* WIRE_ERROR */
 } wire_event_t;
 
 typedef enum { WIRE_FLUSHED, WIRE_PENDING, WIRE_LOST } wire_flush_t;
@@ -64,6 +65,7 @@ typedef struct {
     wire_flush_t (*flush)(wire_t *wire);
     wire_read_t (*read)(wire_t *wire);
     void (*next)(wire_t *wire, wire_event_t *event);
+    void (*skip)(wire_t *wire); /* NULL: it cannot */
     const char *(*reason)(const wire_t *wire);
     str_t (*parameter)(const wire_t *wire, const char *name);
     void (*close)(wire_t *wire);
@@ -118,6 +120,13 @@ static inline wire_read_t wire_read(wire_t *wire)
 static inline void wire_next(wire_t *wire, wire_event_t *event)
 {
     wire->ops->next(wire, event);
+}
+
+/* The row on its way that WIRE_WAIT has told of is not wanted: no memory is taken for it. */
+static inline void wire_skip(wire_t *wire)
+{
+    if (wire->ops->skip != NULL)
+        wire->ops->skip(wire);
 }
 
 /* Why the connection is of no use any more. */

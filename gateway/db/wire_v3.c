@@ -25,7 +25,8 @@ typedef struct {
     int fd;
     char *in; /* NULL: nothing unread */
     size_t in_at, in_len, in_capacity;
-    size_t wanted; /* size of the message that is not complete; 0: unknown */
+    size_t wanted;  /* size of the message that is not complete; 0: unknown */
+    size_t skipped; /* bytes of a message nobody wants that are still to come */
     buf_t out;
     size_t out_at;
     parameter_t *parameters; /* reported since the login */
@@ -139,6 +140,24 @@ static void make_room(v3_t *v3)
 
 /* ---- receiving ---- */
 
+/* Bytes that nobody wants are gone as soon as they have come. */
+static void skip(v3_t *v3)
+{
+    size_t left = v3->in_len - v3->in_at, len = v3->skipped < left ? v3->skipped : left;
+    v3->in_at += len;
+    v3->skipped -= len;
+    if (v3->in_at == v3->in_len)
+        drop_buffer(v3);
+}
+
+static void v3_skip(wire_t *wire)
+{
+    v3_t *v3 = (v3_t *)wire;
+    v3->skipped = v3->wanted;
+    v3->wanted = 0;
+    skip(v3);
+}
+
 static wire_read_t v3_read(wire_t *wire)
 {
     v3_t *v3 = (v3_t *)wire;
@@ -149,6 +168,8 @@ static wire_read_t v3_read(wire_t *wire)
     ssize_t n = recv(v3->fd, v3->in + v3->in_len, room, MSG_DONTWAIT);
     if (n > 0) {
         v3->in_len += (size_t)n;
+        if (v3->skipped > 0)
+            skip(v3);
         return (size_t)n == room ? WIRE_READ_MORE : WIRE_READ_SOME;
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -210,6 +231,7 @@ static void v3_next(wire_t *wire, wire_event_t *event)
         v3_framing_t framing = v3_frame(str_make(v3->in + v3->in_at, v3->in_len - v3->in_at), &frame);
         if (framing == V3_FRAME_PARTIAL) {
             v3->wanted = frame.size;
+            event->bytes = frame.type == 'D' ? frame.size : 0;
             if (v3->in_at == v3->in_len)
                 drop_buffer(v3);
             return;
@@ -272,6 +294,7 @@ wire_t *wire_v3_create(int fd, PGconn *pg, wire_scratch_t *scratch)
         .flush = v3_flush,
         .read = v3_read,
         .next = v3_next,
+        .skip = v3_skip,
         .reason = v3_reason,
         .parameter = v3_parameter,
         .close = v3_close,

@@ -368,6 +368,7 @@ static void set_shape(const schema_routine_t *f, rest_plan_t *out)
     else
         out->shape = f->returns_set ? REST_SHAPE_ROWS : REST_SHAPE_OBJECT;
     out->is_page_total_one = !f->returns_set;
+    out->shows_many = f->returns_set;
     out->is_void = returns_scalar(f) && !f->returns_set && str_eq(f->return_type.schema, STR("pg_catalog")) &&
                    str_eq(f->return_type.name, STR("void"));
 }

@@ -91,6 +91,30 @@ static bool is_keyed(const write_t *w)
     return true;
 }
 
+static bool is_equal_to(const plan_logic_t *l, str_t column)
+{
+    return l->kind == PLAN_LOGIC_LEAF && l->expr->op == FILTER_EQ && !l->expr->is_negated &&
+           l->expr->quant == FILTER_QUANT_NONE && l->field.step_count == 0 && str_eq(l->field.name, column);
+}
+
+/* Neither the payload nor the key says that it is one row at most, or it may be large by its embeds. */
+static bool shows_many(const write_t *w)
+{
+    const schema_table_t *t = w->p->table;
+    if (w->p->root->child_count > 0)
+        return true;
+    if (w->p->request->action == REST_ACTION_CREATE)
+        return !w->body.is_object;
+    size_t found = 0;
+    for (size_t k = 0; k < t->primary_key_count; k++) {
+        uint32_t i = 0;
+        while (i < w->where_count && !is_equal_to(&w->where[i], t->primary_key[k]))
+            i++;
+        found += i < w->where_count;
+    }
+    return t->primary_key_count == 0 || found < t->primary_key_count;
+}
+
 static err_t *read_upsert(write_t *w)
 {
     const rest_request_t *r = w->p->request;
@@ -430,6 +454,7 @@ err_t *plan_write(planner_t *p, rest_plan_t *out)
         return err;
     out->is_exclusive = true;
     rest_return_t wanted = p->request->prefer.ret;
+    out->shows_many = wanted == REST_RETURN_FULL && shows_many(&w);
     bool has_location = p->request->action == REST_ACTION_CREATE && wanted == REST_RETURN_HEADERS &&
                         p->table->primary_key_count > 0;
     if (out->media.kind == REST_MEDIA_PLAN)

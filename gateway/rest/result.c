@@ -65,6 +65,7 @@ static void take_body(rest_run_t *run, const str_t *values, size_t count)
     }
     if (count > 1)
         str_to_int64(values[1], &result->page_total);
+    rest_stream_rows(run); /* and the request may be gone */
 }
 
 static void take_plan_estimate(rest_run_t *run, str_t json)
@@ -134,10 +135,16 @@ static void take_response_settings(rest_run_t *run, const str_t *values, size_t 
         run->result.status = pool_str(run->pool, values[1]);
 }
 
+static bool on_large_row(void *arg, size_t bytes)
+{
+    return rest_stream_large_row(arg, bytes);
+}
+
 static void on_row(void *arg, size_t stmt, const str_t *values, size_t count)
 {
     rest_run_t *run = arg;
     rest_result_t *result = &run->result;
+    run->incoming = 0;
     if (stmt == run->response_stmt) {
         take_response_settings(run, values, count);
         return;
@@ -210,7 +217,7 @@ static db_end_t on_decide(void *arg)
 {
     rest_run_t *run = arg;
     rest_tx_t tx = run->request.prefer.tx;
-    run->guard = rest_result_guard(run);
+    run->guard = run->is_stopped ? rest_overload(run) : rest_result_guard(run);
     bool is_rollback = tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && tx != REST_TX_COMMIT);
     return run->guard != NULL || is_rollback ? DB_END_ROLLBACK : DB_END_COMMIT;
 }
@@ -219,6 +226,7 @@ static void on_retry(void *arg)
 {
     rest_run_t *run = arg;
     run->guard = NULL;
+    run->is_stopped = false;
     if (run->stream != NULL)
         run->is_spoiled = true;
     else
@@ -234,6 +242,7 @@ static void on_done(void *arg, const err_t *error)
 
 const db_tx_handlers_t REST_TX_HANDLERS = {.on_columns = on_columns,
                                            .on_row = on_row,
+                                           .on_large_row = on_large_row,
                                            .on_stmt_done = on_stmt_done,
                                            .on_decide = on_decide,
                                            .on_retry = on_retry,

@@ -46,7 +46,7 @@ static void run_dispose(void *arg)
 bool rest_buffered(rest_run_t *run)
 {
     rest_t *rest = run->rest;
-    size_t len = chain_len(&run->result.body);
+    size_t len = chain_len(&run->result.body) + run->incoming;
     rest->buffered += len - run->buffered;
     run->buffered = len;
     return rest->buffered > run->settings->buffers_max;
@@ -112,7 +112,7 @@ static bool needs_decision(const rest_run_t *run)
         return false;
     bool is_rollback =
         prefer->tx == REST_TX_ROLLBACK || (run->settings->is_tx_rollback && prefer->tx != REST_TX_COMMIT);
-    return is_rollback || rest_media_is_singular(run->plan.media.kind) ||
+    return is_rollback || run->plan.shows_many || rest_media_is_singular(run->plan.media.kind) ||
            run->request.action == REST_ACTION_UPSERT ||
            (prefer->has_max_affected && prefer->handling == REST_HANDLING_STRICT);
 }

@@ -53,10 +53,12 @@ typedef struct {
     http_stream_t *stream; /* once the head of a streamed answer was sent */
     bool is_streamed;
     bool is_spoiled; /* the transaction began anew after rows were sent: the answer cannot be saved */
+    bool is_stopped; /* a change whose answer is too large for the moment: it will be rolled back */
     bool is_paused;
     size_t unpaused_bytes; /* written while the client was behind and the rows could not be paused */
     size_t stalled_at;     /* what the client had still to take when `stall` was started */
     size_t buffered;       /* bytes of result.body as counted in the room's sum */
+    size_t incoming;       /* of them: of a large row that is on its way */
     rest_turn_t turn;      /* while the rows of a read are kept */
     loop_timer_t stall;    /* runs while paused */
     loop_timer_t deadline; /* runs while streamed */
@@ -76,10 +78,14 @@ const err_t *rest_result_guard(rest_run_t *run);
 void rest_run_finish(rest_run_t *run, const err_t *error);
 /* run.c: counts what is kept of the answer; true when all answers together keep more than they may. */
 bool rest_buffered(rest_run_t *run);
-/* run.c: the same for a read that is not streamed yet, which may have to wait for others. */
+/* run.c: the same for an answer that is not streamed yet; a read may have to wait for others. */
 bool rest_gathered(rest_run_t *run);
 /* stream.c: called after each row; hands what was rendered to the client once it is too much to keep. */
 void rest_stream_rows(rest_run_t *run);
+/* stream.c: a row of `bytes` is on its way; false: it is not wanted. */
+bool rest_stream_large_row(rest_run_t *run, size_t bytes);
+/* stream.c: the answer when too much is kept for all clients together. */
+err_t *rest_overload(rest_run_t *run);
 /* stream.c: writes the OpenAPI document and answers with it, as a whole or, a large one, as its reader takes
  * it. */
 void rest_stream_document(rest_run_t *run);

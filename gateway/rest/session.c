@@ -117,7 +117,8 @@ void rest_session_fill(rest_run_t *run)
     str_t path = run->ctx->path;
     add(&list, STR("search_path"), search_path(run));
     add(&list, STR("request.jwt.claims"), run->identity->session_claims);
-    /* Where auth.uid() looks first: a policy that asks it for each row need not parse the claims each time. */
+    /* Where auth.uid() looks first: a policy that asks it for each row need not parse the claims each time.
+     */
     add(&list, STR("request.jwt.claim.sub"), run->identity->sub);
     add(&list, STR("request.method"), run->request.method);
     add(&list, STR("request.path"), path.len > 0 ? as_utf8(run->pool, path) : STR("/"));

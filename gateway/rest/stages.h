@@ -165,7 +165,8 @@ typedef struct rest_plan {
     bool is_count_page_total; /* a count was asked for and equals the page total: no REST_STMT_COUNT */
     int64_t count_cap;        /* estimated: below it the exact count is used; < 0: always exact */
     bool is_void;             /* routine returns void: 204 */
-    bool has_primary_key;     /* of the target (Preference-Applied: resolution) */
+    bool shows_many; /* a change that may show more than a row: it decides about its commit behind them */
+    bool has_primary_key; /* of the target (Preference-Applied: resolution) */
 
     str_t allow;                            /* REST_FORMAT_INFO */
     str_t warning;                          /* value of the Warning header, or null */

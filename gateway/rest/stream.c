@@ -9,6 +9,8 @@
 #define CHUNK_MIN (64 * 1024) /* smaller pieces cost wake-ups on both sides */
 /* Answers from this size on give way when all answers together keep too much. */
 #define EARLY_MIN (32 * 1024)
+/* A row may be refused before it has come from this share of what all answers may keep on. */
+#define LARGE_SHARE 64
 /* Kept for a slow reader while other transactions stand behind his on the same connection: they must not wait
  * for him. Beyond it he is cut. */
 #define UNPAUSED_MAX (64 * 1024 * 1024)
@@ -130,13 +132,27 @@ static void flush(rest_run_t *run)
         cut(run, "others wait behind its reader");
 }
 
-/* Too much is kept for all clients together and this answer cannot be streamed. What writes is never refused:
- * whether it was committed must be told. */
-static void refuse(rest_run_t *run)
+err_t *rest_overload(rest_run_t *run)
 {
     err_t *err = err_make(run->pool, 503, ERR_FAMILY_OVERLOAD, "PGRST003",
                           "Too many large answers are being prepared.");
     err->headers = STR("Retry-After: 1\r\n");
+    if (!run->plan.is_read_only)
+        return err_details(run->pool, err, "The change was rolled back.");
+    if (run->incoming > 0)
+        return err_details(run->pool, err, "A row of this answer has %zu bytes.", run->incoming);
+    return err;
+}
+
+/* Too much is kept for all clients together and this answer cannot be streamed. A change can be refused until
+ * it decides about its commit; one that need not decide shows little. */
+static void refuse(rest_run_t *run)
+{
+    if (!run->plan.is_read_only) {
+        run->is_stopped = run->spec.is_explicit;
+        return;
+    }
+    err_t *err = rest_overload(run);
     rest_turn_ends(&run->turn);
     db_tx_cancel(run->tx);
     run->tx = NULL;
@@ -145,7 +161,7 @@ static void refuse(rest_run_t *run)
 
 void rest_stream_rows(rest_run_t *run)
 {
-    if (run->is_spoiled) {
+    if (run->is_spoiled || run->is_stopped) {
         chain_clear(&run->result.body);
         return;
     }
@@ -156,11 +172,21 @@ void rest_stream_rows(rest_run_t *run)
             return;
         if (may_stream(run))
             begin(run);
-        else if (is_over && run->plan.is_read_only)
+        else if (is_over)
             refuse(run);
     }
     if (run->stream != NULL && chain_len(&run->result.body) >= CHUNK_MIN)
         flush(run);
+}
+
+bool rest_stream_large_row(rest_run_t *run, size_t bytes)
+{
+    if (run->stream != NULL || run->is_spoiled || run->is_stopped)
+        return run->stream != NULL && !run->is_spoiled;
+    run->incoming = bytes;
+    if (rest_gathered(run) && bytes > run->settings->buffers_max / LARGE_SHARE)
+        refuse(run);
+    return !run->is_stopped;
 }
 
 void rest_stream_end(rest_run_t *run, const err_t *error)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -331,10 +332,42 @@ static void what_does_not_fit_is_refused(void **state)
     end(&scene);
 }
 
+/* Cut anywhere, what follows it is understood. */
+static void a_row_that_nobody_wants_is_skipped(void **state)
+{
+    (void)state;
+    enum { LEN = 100000 };
+    char *row = calloc(1, LEN + 11);
+    memcpy(row, "D\0\1\x86\xaa\0\1\0\1\x86\xa0", 11); /* 100010 bytes, of which 100000 are the value */
+    static const size_t CUTS[] = {5, 11, 50000, LEN + 10};
+    for (size_t i = 0; i < sizeof(CUTS) / sizeof(CUTS[0]); i++) {
+        scene_t scene;
+        begin(&scene);
+        says(&scene, row, CUTS[i]);
+        while (wire_read(scene.wire) == WIRE_READ_MORE)
+            wire_next(scene.wire, &scene.event);
+        assert_int_equal(next(&scene), WIRE_WAIT);
+        assert_int_equal(scene.event.bytes, LEN + 11);
+        wire_skip(scene.wire);
+        assert_int_equal(wire_v3_memory(scene.wire), 0);
+        says(&scene, row + CUTS[i], LEN + 11 - CUTS[i]);
+        MESSAGE(&scene, 'D', "\0\1\0\0\0\1x");
+        MESSAGE(&scene, 'C', "SELECT 2\0");
+        for (int reads = 0; reads < 100 && next(&scene) == WIRE_WAIT; reads++)
+            assert_true(wire_v3_memory(scene.wire) <= WIRE_READ_BYTES);
+        assert_int_equal(scene.event.kind, WIRE_ROW);
+        assert_true(str_eq(scene.event.values[0], STR("x")));
+        assert_int_equal(next(&scene), WIRE_DONE);
+        end(&scene);
+    }
+    free(row);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(null_is_not_the_empty_value),
+        cmocka_unit_test(a_row_that_nobody_wants_is_skipped),
         cmocka_unit_test(a_message_may_come_byte_by_byte),
         cmocka_unit_test(errors_have_all_their_fields),
         cmocka_unit_test(what_nobody_asked_for_is_passed_over),

@@ -41,6 +41,11 @@ def prepare():
             as $$select current_setting('statement_timeout')$$;
         do $$ begin execute (select 'create table public.wide (' || string_agg('column_' || i || ' text', ', ') || ')'
                                from generate_series(1, 400) i); end $$;
+        create table public.heaps (id int primary key, name text, body text);
+        alter table public.heaps alter body set default repeat('b', 20000);
+        insert into public.heaps select i, 'old' from generate_series(1, 250) i;
+        create function public.renamed() returns setof public.heaps language sql volatile
+            as $$update public.heaps set name = 'new' returning *$$;
         grant all on all tables in schema public to anon, authenticated;
     """)
 
@@ -213,6 +218,58 @@ def answers(gateway):
     same("which is worth another try", ask(gateway, "GET", path % KEPT_TOTAL)[2].get("retry-after"), "1")
 
 
+def peak(gateway):
+    with open(f"/proc/{gateway.process.pid}/status") as file:
+        return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+def changes(gateway):
+    """What a change shows counts, too; one that shows too much is rolled back, or was complete by then."""
+    body, show = '{"name":"new"}', "Prefer: return=representation"
+
+    def change(condition, *more):
+        sql("update public.heaps set name = 'old' where name <> 'old'")
+        status, rows, headers = ask(gateway, "PATCH", REST + "/heaps?" + condition, body, [", ".join([show, *more])])
+        return status, rows, headers, int(sql("select count(*) from public.heaps where name = 'new'"))
+
+    status, rows, _, changed = change("id=lte.5")
+    same("a change that is shown", (status, len(rows), changed), (200, 5, 5))
+    for what, more in (("", ()), (" under a condition", ("handling=strict", "max-affected=1000"))):
+        status, error, headers, changed = change("id=gt.0", *more)
+        same(f"one that would show too much{what}", (status, code_of(error), headers.get("retry-after"), changed),
+             (503, "PGRST003", "1", 0))
+        same(f"says what became of it{what}", error["details"], "The change was rolled back.")
+    status, _, _, changed = change("id=gt.0&select=id")
+    same("one that shows little", (status, changed), (200, 250))
+    for last in (6, 8, 12):
+        status, rows, _, changed = change(f"id=lte.{last}")
+        COUNT.check((status, changed, len(rows)) == (200, last, last) or (status, changed) == (503, 0),
+                    f"{last} rows are changed and shown, or neither", f"{status} {changed}")
+    sql("update public.heaps set name = 'old' where name <> 'old'")
+    many = json.dumps([{"id": 1000 + number} for number in range(20)])
+    for what, method, path, text in (("call", "POST", "/rpc/renamed", "{}"), ("insertion", "POST", "/heaps", many),
+                                     ("removal", "DELETE", "/heaps?id=lt.200", None)):
+        status, error, _ = ask(gateway, method, REST + path, text, [show])
+        same(f"a {what} that would show too much", (status, code_of(error)), (503, "PGRST003"))
+    same("of which nothing is left", sql("select count(*), count(*) filter (where name = 'old') from public.heaps"), "250|250")
+    before = sql("select count(*) from public.documents")
+    status, rows, _ = ask(gateway, "POST", REST + "/documents", '{"data":7}', [show])
+    same("small ones go on", (status, rows[0]["data"]), (201, 7))
+    same("and are there", int(sql("select count(*) from public.documents")), int(before) + 1)
+
+
+def large_rows(gateway):
+    """They are refused before memory is taken for them."""
+    size, before = 40_000_000, peak(gateway)
+    for path in ("text_of", "row_of"):
+        status, error, headers = ask(gateway, "GET", f"{REST}/rpc/{path}?n={size}")
+        same(f"a value of {size} bytes ({path})", (status, code_of(error), headers.get("retry-after")), (503, "PGRST003", "1"))
+        COUNT.check(str(size)[:2] in error["details"], "the error names its size", str(error))
+        same("the next one", ask(gateway, "GET", REST + "/items?limit=1")[0], 200)
+    grown = peak(gateway) - before
+    COUNT.check(grown < size / 4, "which was not kept", f"grown by {grown} bytes")
+
+
 def documents(gateway):
     _, whole, headers = ask(gateway, "GET", REST + "/", headers=["Accept: application/openapi+json"])
     same("a document larger than what is kept is streamed", headers.get("transfer-encoding"), "chunked")
@@ -381,7 +438,7 @@ SMALL = dict(
     BASALT_REST_BUFFER=str(KEPT), BASALT_REST_BUFFER_TOTAL=str(KEPT_TOTAL), BASALT_REALTIME_MAX_MESSAGE=str(MESSAGE),
     BASALT_REALTIME_MAX_CHANNELS=str(CHANNELS), BASALT_REALTIME_MAX_SOCKETS=str(SOCKETS))
 GATEWAYS = (
-    (SMALL, (heads_and_bodies, bodies_of_json, queries, answers, documents, bodies_together, websockets, calls_of_presence)),
+    (SMALL, (heads_and_bodies, bodies_of_json, queries, answers, changes, large_rows, documents, bodies_together, websockets, calls_of_presence)),
     # without the channel nothing but these requests wants a connection
     (dict(PGRST_DB_CHANNEL_ENABLED="false", PGRST_DB_POOL="1", BASALT_DB_QUEUE="2", PGRST_DB_POOL_ACQUISITION_TIMEOUT="4", BASALT_REALTIME_MAX_JOINS_PER_SECOND="1",
           BASALT_REALTIME_MAX_EVENTS_PER_SECOND="1"), (queue, rates)),
