@@ -251,6 +251,7 @@ static err_t *refresh_and_list(job_t *job, pool_t *pool, const json_t *server, s
         json_object_set_new(row, "error", device_text(err->message));
     job_append(job, "server_results", row);
     job_add(job, err == NULL ? "servers_refreshed" : "servers_failed", 1);
+    job_add(job, err == NULL ? "synced" : "failed", 1);
     if (err != NULL)
         return err;
     json_object_set_new(result, "service_tag", device_text(facts.system.service_tag));

@@ -188,6 +188,7 @@ static void sync_all(vcenter_t *sync, const json_t *rows)
         return;
     job_set(sync->job, "sync_phase", json_integer(PHASE_DONE));
     job_set(sync->job, "sync_duration_seconds", json_integer((clock_mono_us() - began) / 1000000));
+    job_set(sync->job, "vcenters_synced", json_integer((json_int_t)(count - failed)));
     job_set(sync->job, "success_count", json_integer((json_int_t)(count - failed)));
     job_set(sync->job, "failed_count", json_integer((json_int_t)failed));
     job_task_write(sync->job, sync->task_id, failed > 0 ? "failed" : "completed", 100,

@@ -188,7 +188,7 @@ def discovery_scan():
     job = stand.run_job("discovery_scan", {"server_ids": [found[0]["id"], refused[0]["id"]]})
     details = job["details"]
     count.check((details["current_stage"], details["servers_total"], details["servers_refreshed"], details["servers_failed"]) ==
-                ("complete", 2, 1, 1) and
+                ("complete", 2, 1, 1) and (details["synced"], details["failed"]) == (1, 1) and
                 {row["ip"]: (row["status"], row["service_tag"]) for row in details["server_results"]} ==
                 {stand.addresses[3]: ("synced", "SIM0004"), stand.addresses[2]: ("error", None)},
                 "a refresh of known servers is told the same way", json.dumps(details))

@@ -72,6 +72,7 @@ def scheduled(stand, count, people, peer):
     sql("insert into jobs (job_type, target_scope, details) values ('vcenter_sync', '{\"type\": \"all\"}', '{\"everything\": true}')")
     every = wait("details ? 'everything'")[0]
     count.check(every["status"] == "failed" and every["details"]["success_count"] == 1 and every["details"]["failed_count"] == 1
+                and (every["details"]["vcenters_synced"], every["details"]["total_vcenters"]) == (1, 2)
                 and [result["vcenter_name"] for result in every["details"]["vcenter_results"]] == ["dead", "main"],
                 "all that are enabled, one that is down stops none", str(every["details"]))
     peer.fault("RetrievePropertiesEx", "bomb")
