@@ -10,7 +10,7 @@ for part in common packages postgres; do . "$top/tools/lib/$part.sh"; done
 . "$top/tests/lib/instance.sh"
 
 rest_gateway_up() {
-    local schema=$1 build=${2:-build-test} started=$SECONDS port db_port password
+    local schema=$1 build=${2:-build-test} port db_port password
     ensure_service_user
     scene_dir=$(mktemp -d /tmp/basalt-rest-XXXXXX)
     chmod 755 "$scene_dir"
@@ -31,13 +31,19 @@ rest_gateway_up() {
     export SCENE_RESTART="bash $top/tests/lib/restart-cluster $scene_dir/db"
     case $(ldd "$scene_gateway") in *libasan*) export SCENE_SANITIZED=1 ;; esac
     # a name that nobody has: 404 once the schema is known
-    local answer=
+    local answer='' started=$SECONDS
     while [ $SECONDS -lt $((started + 60)) ] && kill -0 "$scene_pid" 2>/dev/null; do
         answer=$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/rest/v1/no_such_relation") || true
         [ "$answer" != 404 ] || return 0
         sleep 0.1
     done
-    echo "FAILED the gateway does not serve: last answer $answer after $((SECONDS - started)) s"
+    if kill -0 "$scene_pid" 2>/dev/null; then
+        echo "FAILED the gateway does not serve: status ${answer:-none} after $((SECONDS - started)) s"
+    else
+        local code=0
+        wait "$scene_pid" || code=$?
+        echo "FAILED the gateway ended with status $code"
+    fi
     rest_gateway_tell
     return 1
 }

@@ -108,7 +108,7 @@ def killed_while_reading():
     count.check("Going on after the executor stopped" in str(row["details"]["console_log"]), "the console tells")
     until("the killed process's session to be ended too", lambda: stand.simulator("GET", "0")["sessions"] == 0)
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def killed_while_sending_a_reset():
@@ -128,7 +128,7 @@ def killed_while_sending_a_reset():
                 and "Whether the device received it is not known" in row["details"]["error"], "and the job says what is known",
                 str(row["details"].get("error")))
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def killed_after_the_reset():
@@ -145,7 +145,7 @@ def killed_after_the_reset():
     count.check(row["status"] == "completed" and sent == 1, "after a reset that was sent only its outcome is awaited",
                 "%s, sent %d: %s" % (row["status"], sent, row["details"].get("error")))
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def terminated_politely():
@@ -163,7 +163,7 @@ def terminated_politely():
     process = stand.executor()
     count.check(stand.wait(job)["status"] == "completed", "and done by the next")
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def people_may_end_what_an_executor_holds():
@@ -189,7 +189,7 @@ def people_may_end_what_an_executor_holds():
     count.check(stand.job(job)["status"] == "cancelled", "and it stays cancelled")
     stand.clear_faults(4)
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def gateway_killed_in_the_middle():
@@ -205,7 +205,7 @@ def gateway_killed_in_the_middle():
     count.check(row["status"] in FINAL, "a gateway that comes back finds the job's end")
     count.check(row["status"] == "completed" or row["details"].get("error"), "which is a true one", str(row["details"]))
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def polls(process):
@@ -228,7 +228,7 @@ def many_jobs_two_executors():
     count.check(len(holders) == 2, "both executors worked", str(holders))
     for process in pair:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def picked_up_by_the_bell():
@@ -244,7 +244,7 @@ def picked_up_by_the_bell():
     print("pick-up latency p50 %.1f ms, max %.1f ms" % (delays[5], delays[-1]))
     count.check(ends == ["failed"] * 10, "new jobs are taken without waiting for the poll", str(ends))
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 for test in (lease_is_exclusive, bad_requests, servers_are_not_changed_by_two, given_up_after_three, killed_while_reading,

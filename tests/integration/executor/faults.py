@@ -181,14 +181,14 @@ def old_controller():
 
 def checked_certificate():
     executor.terminate()
-    executor.wait(30)
+    executor.wait(60)
     strict = stand.executor(BASALT_DEVICE_VERIFY_TLS="true")
     server = sql("select id from servers where requires_legacy_ssl is not true limit 1")[0]["id"]
     job = stand.run_job("health_check", scope(server))
     count.check(job["status"] == "failed" and "certificate" in job["details"]["error"].lower(),
                 "with verification on, a self-signed certificate fails", str(job["details"].get("error")))
     strict.terminate()
-    strict.wait(30)
+    strict.wait(60)
 
 
 def gateway_behind_tls():
@@ -202,12 +202,12 @@ def gateway_behind_tls():
     until("a refused poll", lambda: "certificate" in str((stand.call("GET", distrustful.api + "/api/status")[1] or {}).get(
         "polling", {}).get("last_poll_error")).lower())
     distrustful.terminate()
-    distrustful.wait(30)
+    distrustful.wait(60)
     trusting = stand.executor(SUPABASE_URL=address, BASALT_CA_FILE=certificate)
     job = stand.run_job("pdu_discover")
     count.check(job["details"]["error"] == "Unsupported job type: pdu_discover", "over TLS with the private authority jobs are taken")
     trusting.terminate()
-    trusting.wait(30)
+    trusting.wait(60)
 
 
 def local_targets_need_a_setting():
@@ -216,7 +216,7 @@ def local_targets_need_a_setting():
     job = stand.run_job("health_check", scope(server))
     count.check(job["status"] == "failed", "loopback is no device unless allowed", str(job["details"].get("error")))
     closed.terminate()
-    closed.wait(30)
+    closed.wait(60)
 
 
 def stalled():
@@ -226,7 +226,7 @@ def stalled():
     rows = sql("select * from idrac_commands where job_id = '%s' and not success" % job["id"])
     count.check(all(row["status_code"] is None for row in rows), "no answer, no status", str(rows[:1]))
     impatient.terminate()
-    impatient.wait(30)
+    impatient.wait(60)
 
 
 for test in (refused, wrong_password_is_tried_once, unavailable, unavailable_for_a_moment, dropped, cut, garbage, wrong_shape,

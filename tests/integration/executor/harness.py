@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 from database import Count, psql  # noqa: E402
-from waiting import free_port, until  # noqa: E402
+from waiting import PATIENCE, free_port, until  # noqa: E402
 
 SECRET = "executor-test-secret-of-at-least-32-bytes"
 PASSWORD = "Canary-Device-7"
@@ -57,6 +57,11 @@ def sql(text):
     return json.loads(out)
 
 
+def print_tail(log):
+    with open(log, encoding="utf-8", errors="replace") as file:
+        print("-- the end of %s" % os.path.basename(log), *(line[:300] for line in file.read().splitlines()[-8:]), sep="\n   ")
+
+
 class Stand:
     def __init__(self, servers=1, simulator_options=(), **settings):
         self.directory = tempfile.mkdtemp(prefix="basalt-executor-")
@@ -83,7 +88,13 @@ class Stand:
 
     def start_gateway(self):
         self.gateway = self.spawn_gateway(self.port)
-        until("the gateway", lambda: self.get("/rest/v1/servers?select=id&limit=1")[0] == 200)
+        try:
+            until("the gateway", lambda: self.get("/rest/v1/servers?select=id&limit=1")[0] == 200 or self.gateway.poll() is not None)
+            if self.gateway.poll() is not None:
+                raise RuntimeError("the gateway ended with %d" % self.gateway.returncode)
+        except Exception:
+            print_tail(self.gateway.log)
+            raise
 
     def spawn_gateway(self, port, **env):
         at = os.environ["DATABASE_URL"].rsplit("@", 1)[1]
@@ -125,7 +136,7 @@ class Stand:
             headers["Authorization"] = "Bearer " + (key or self.service_key)
         request = urllib.request.Request(url, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -207,7 +218,7 @@ class Stand:
                 process.terminate()
         for process in self.processes:
             try:
-                process.wait(30)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
         for log in self.logs:
@@ -215,7 +226,7 @@ class Stand:
                 text = file.read()
             name = os.path.basename(log)
             if count.failed:
-                print("-- the end of %s" % name, *(line[:300] for line in text.splitlines()[-8:]), sep="\n   ")
+                print_tail(log)
             for sign in ("ERROR: AddressSanitizer", "runtime error:", PASSWORD, self.service_key):
                 count.check(sign not in text, "%s is clean of %s" % (name, "secrets" if sign in (PASSWORD, self.service_key) else sign),
                             text[max(0, text.find(sign) - 200):text.find(sign) + 1500] if sign.endswith(("r:", "er")) else "")

@@ -308,7 +308,7 @@ def main():
                 count.check(False, name, repr(error))
     for process in stand.processes:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
     for path in stand.logs:
         with open(path, errors="replace") as log:
             text = log.read()

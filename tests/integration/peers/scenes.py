@@ -101,7 +101,7 @@ def shares(world, count):
     finally:
         for process in reversed(world.processes[before:]):
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def share_servers_answer(world, count):

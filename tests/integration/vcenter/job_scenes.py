@@ -82,7 +82,7 @@ def scheduled(stand, count, people, peer):
     count.check(hostile["status"] == "failed" and "document type" in hostile["details"]["error"] and snapshot(main) == direct,
                 "a hostile answer fails the job and changes nothing", str(hostile["details"]))
     executor.terminate()
-    executor.wait(30)
+    executor.wait(60)
 
 
 def connectivity(stand, count, people, peer):
@@ -115,4 +115,4 @@ def connectivity(stand, count, people, peer):
     job = test(**dict(target, host="localhost/x@elsewhere"))
     count.check(job["status"] == "failed" and job["details"]["success"] is False, "a host is no URL", str(job["details"]))
     executor.terminate()
-    executor.wait(30)
+    executor.wait(60)
