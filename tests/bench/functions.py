@@ -62,7 +62,7 @@ class Bench:
         self.port = free_port()
         self.process = start_gateway(self.port)
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        until("the gateway", 30, self.is_up)
+        until("the gateway", self.is_up)
 
     def is_up(self):
         try:

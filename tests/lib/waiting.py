@@ -8,8 +8,12 @@ PATIENCE = 60  # seconds
 SILENT = (OSError, ValueError)
 
 
-def until(what, condition, seconds=PATIENCE, step=0.05):
-    """The first true value of `condition()`. What it raises while a server comes up counts as not yet."""
+def until(*given):
+    """The first true value of the condition. Given, in any order: the condition, what is waited for, and seconds where more
+    than PATIENCE are needed. What the condition raises while a server comes up counts as not yet."""
+    condition = next(one for one in given if callable(one))
+    what = next(one for one in given if isinstance(one, str))
+    seconds = max([PATIENCE, *(one for one in given if isinstance(one, (int, float)))])
     deadline = time.monotonic() + seconds
     problem = ""
     while True:
@@ -21,7 +25,7 @@ def until(what, condition, seconds=PATIENCE, step=0.05):
             problem = " (%s: %s)" % (type(error).__name__, error)
         if time.monotonic() > deadline:
             raise TimeoutError("waited %d s for %s%s" % (seconds, what, problem))
-        time.sleep(step)
+        time.sleep(0.05)
 
 
 def free_port(address="127.0.0.1"):

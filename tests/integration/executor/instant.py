@@ -144,7 +144,7 @@ def who_may():
     count.check(through(token("anon")) == 401 and through("x.y.z") == 401, "no token of a user")
     count.check(stand.call("POST", executor.api + "/api/boot-config-read", {"server_id": server}, token("anon"))[0] == 401, "nor directly")
     public = stand.executor(BASALT_EXECUTOR_LISTEN="0.0.0.0", BASALT_EXECUTOR_ID="public")
-    until("the public executor", 20, lambda: stand.call("GET", public.api + "/api/health")[0] == 200)
+    until("the public executor", lambda: stand.call("GET", public.api + "/api/health")[0] == 200)
     count.check(ask("boot-config-read", {"server_id": server}, public.api, "")[0] == 401,
                 "without a token nobody, where others than this machine can come")
 

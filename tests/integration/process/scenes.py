@@ -325,8 +325,8 @@ def while_many_are_served_no_wake_up_interrupts_others():
     with Gateway() as gateway:
         expect(policy(), os.SCHED_OTHER)
         with clients(12, napper, errors):
-            until(lambda: policy() == os.SCHED_BATCH, 30, "SCHED_BATCH")
-        until(lambda: ask_many_times(50) or policy() == os.SCHED_OTHER, 30, "SCHED_OTHER for one client")
+            until("SCHED_BATCH", lambda: policy() == os.SCHED_BATCH)
+        until("SCHED_OTHER for one client", lambda: ask_many_times(50) or policy() == os.SCHED_OTHER)
     with Gateway(BASALT_BATCH="false") as gateway:
         with clients(12, napper, errors):
             ask_many_times(300)
