@@ -219,6 +219,15 @@ static bool is_overdue(http_conn_t *conn, int64_t now)
     return elapsed > SLOW_GRACE_US && (int64_t)gained < elapsed / 1000000 * SLOW_BYTES_PER_SEC;
 }
 
+/* libh2o reads on to 417 kB before it judges a head; several hundred of them would be a good part of all
+ * memory. */
+static bool has_endless_head(const http_conn_t *conn)
+{
+    const h2o_buffer_t *input = conn->sock->input;
+    size_t max = http_guard_head_max(conn->server);
+    return input->size > max && memmem(input->bytes, max, "\r\n\r\n", 4) == NULL;
+}
+
 /* What has come of requests that are not complete lies in the sockets' buffers. Its sum is looked at once per
  * sweep; the newest connections give way. */
 static void shed_bodies(http_server_t *server, size_t received)
@@ -251,6 +260,9 @@ void http_conn_sweep(http_server_t *server)
             http_request_abandon(conn->request);
         } else if (is_between_requests(conn) && is_overdue(conn, now)) {
             observe(LOG_DEBUG, "http_connection_timeout", F_STR("client", http_conn_addr(conn)));
+            close_reading(conn);
+        } else if (is_between_requests(conn) && has_endless_head(conn)) {
+            observe(LOG_INFO, "http_head_over_limit", F_STR("client", http_conn_addr(conn)));
             close_reading(conn);
         } else if (is_between_requests(conn)) {
             received += conn->sock->input->size;

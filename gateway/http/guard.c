@@ -128,6 +128,11 @@ static bool is_ambiguous(const head_facts_t *facts, int version)
     return version >= 0x101 ? facts->hosts == 0 : facts->encodings != 0;
 }
 
+size_t http_guard_head_max(const http_server_t *server)
+{
+    return server->limits.head_max != 0 ? server->limits.head_max : HEAD_DEFAULT_MAX;
+}
+
 bool http_guard_refuses(http_server_t *server, http_request_t *request)
 {
     const h2o_buffer_t *input = request->conn->sock->input;
@@ -137,10 +142,14 @@ bool http_guard_refuses(http_server_t *server, http_request_t *request)
         status = 400;
     else if (server->limits.url_max != 0 && request->native->input.path.len > server->limits.url_max)
         status = 414;
-    else if (facts.bytes > (server->limits.head_max != 0 ? server->limits.head_max : HEAD_DEFAULT_MAX))
+    else if (facts.bytes > http_guard_head_max(server))
         status = 431;
     else if (request->body_bytes != 0 && http_server_bodies_over(server, 0) != 0)
         status = 503;
+    /* The library skips whatever stands behind the digits of a chunk's size, so that `0x10` is a last chunk
+     * to it and sixteen bytes to others: where such a body ends nothing else may begin. */
+    if (facts.encodings != 0)
+        request->native->http1_is_persistent = 0;
     if (status == 0)
         return false;
     observe(LOG_INFO, "http_request_refused", F_INT("status", status),

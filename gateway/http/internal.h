@@ -84,8 +84,8 @@ void http_conn_unwatch_client(http_conn_t *conn);
  * or the client gets a reset instead of the answer. */
 void http_conn_linger(http_conn_t *conn);
 
-/* Closes connections that are idle or slow for too long, and the newest of those that send bodies while all
- * bodies together are too large. */
+/* Closes connections that are idle or slow for too long, or whose head has no end, and the newest of those
+ * that send bodies while all bodies together are too large. */
 void http_conn_sweep(http_server_t *server);
 void http_conn_close_idle(http_server_t *server);
 /* Shuts every socket down; all of them end within the next turns. */
@@ -129,6 +129,8 @@ void http_guard_socket(int fd, bool is_unix);
 void http_guard_stream(int fd);
 /* Registers the filter that gives libh2o's own error answers a JSON body. */
 void http_guard_filter(h2o_pathconf_t *path);
+/* Bytes that a request line and its headers may have together. */
+size_t http_guard_head_max(const http_server_t *server);
 /* Answers a request that must not reach a handler (400, 414, 431, 503) and returns true. */
 bool http_guard_refuses(http_server_t *server, http_request_t *request);
 

@@ -100,6 +100,8 @@ static void chunked_bodies_arrive_whole(void **state)
     usleep(20000);
     client_send_text(fd, "6;ext=1\r\n world\r\n0\r\nTrailer: x\r\n\r\n");
     expect(fd, 200, "hello world");
+    close(fd);
+    fd = client_connect(harness.port);
     client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
     client_answer_t answer = client_answer(fd, true);
     assert_int_equal(answer.status, 400);
@@ -107,6 +109,43 @@ static void chunked_bodies_arrive_whole(void **state)
     assert_non_null(strstr(answer.body, "\"message\":\"Bad Request\""));
     free(answer.body);
     close(fd);
+}
+
+/* Readers differ over junk behind a chunk's size. */
+static void nothing_follows_a_chunked_body(void **state)
+{
+    (void)state;
+    static const char *const BODIES[] = {"0\r\n\r\n", "0x10\r\n\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n"};
+    for (size_t i = 0; i < sizeof(BODIES) / sizeof(BODIES[0]); i++) {
+        int fd = client_connect(harness.port), before = harness.requests;
+        client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client_send_text(fd, BODIES[i]);
+        client_send_text(fd, "GET /hello HTTP/1.1\r\nHost: smuggled\r\n\r\n");
+        client_answer_t answer = client_answer(fd, true);
+        assert_true(client_head_has(&answer, "connection: close"));
+        free(answer.body);
+        assert_true(client_is_closed(fd));
+        assert_true(harness.requests <= before + 1);
+        close(fd);
+    }
+}
+
+static void heads_without_an_end_are_not_waited_for(void **state)
+{
+    (void)state;
+    static char text[70000] = "GET /hello HTTP/1.1\r\nHost: x\r\nX: ";
+    memset(text + strlen(text), 'a', sizeof(text) - 1 - strlen(text));
+    int fd = client_connect(harness.port), body = client_connect(harness.port);
+    client_send_text(body, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n");
+    client_send_text(body, text);
+    client_send_text(fd, text);
+    assert_true(client_is_closed(fd));
+    client_send_text(body, "a"); /* a body of that size is no head */
+    client_answer_t answer = client_answer(body, true);
+    assert_int_equal(answer.status, 200);
+    free(answer.body);
+    close(fd);
+    close(body);
 }
 
 static void expect_continue_is_answered(void **state)
@@ -462,6 +501,8 @@ int main(void)
         SCENE(ten_thousand_pipelined_requests_are_all_answered),
         SCENE(the_request_is_seen_as_it_was_sent),
         SCENE(chunked_bodies_arrive_whole),
+        SCENE(nothing_follows_a_chunked_body),
+        SCENE(heads_without_an_end_are_not_waited_for),
         SCENE(expect_continue_is_answered),
         SCENE(too_large_a_body_gets_413_even_while_it_is_sent),
         SCENE(long_urls_and_heads_are_refused),
