@@ -83,8 +83,12 @@ static bool is_read_only_by_cfg(const db_tx_spec_t *spec)
     return spec->is_read_only && !spec->is_explicit;
 }
 
-/* Room for `items` is the caller's: two more than the spec lists. The role is always set: a function may have
- * left another one on the connection. */
+/* An explicit transaction waits for us once, between its statements and their COMMIT. When this host is gone
+ * by then, it must not hold its locks until the server's system misses us, which takes hours. */
+static const db_setting_t SHORT_WAIT = {STR("idle_in_transaction_session_timeout"), STR("15000")};
+
+/* Room for `items` is the caller's: three more than the spec lists. The role is always set: a function may
+ * have left another one on the connection. */
 static void cfg_collect(cfg_t *cfg, char timeout[16])
 {
     const db_tx_spec_t *spec = cfg->spec;
@@ -94,6 +98,8 @@ static void cfg_collect(cfg_t *cfg, char timeout[16])
         snprintf(timeout, 16, "%d", spec->timeout_ms);
         cfg->items[cfg->count++] = (db_setting_t){STR("statement_timeout"), str_from_c(timeout)};
     }
+    if (spec->is_explicit)
+        cfg->items[cfg->count++] = SHORT_WAIT;
     cfg->items[cfg->count++] =
         (db_setting_t){STR("role"), str_is_null(spec->role) ? STR("none") : spec->role};
     for (size_t i = 0; i < spec->setting_count; i++)
@@ -157,7 +163,7 @@ static bool send_cfg(conn_t *conn, segment_t *segment, const db_tx_spec_t *spec)
     db_setting_t item_stack[ON_STACK];
     str_t value_stack[ON_STACK];
     char timeout[16];
-    size_t count_max = spec->role_setting_count + spec->setting_count + 2;
+    size_t count_max = spec->role_setting_count + spec->setting_count + 3;
     if (count_max <= ON_STACK) {
         cfg_t cfg = {.spec = spec, .items = item_stack};
         cfg_collect(&cfg, timeout);

@@ -75,6 +75,7 @@ alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
+alter role authenticator set idle_in_transaction_session_timeout = 60000;
 
 -- Projects set these by a migration ("alter role authenticator set pgrst.db_max_rows = '500'"), which runs as postgres;
 -- since version 15 a setting that no module defines needs the right to set it.
