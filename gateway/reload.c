@@ -98,13 +98,28 @@ static void apply_overrides(config_t *config, str_t overrides)
     }
 }
 
-/* Takes `fresh`. */
+static void finish(gateway_t *gateway, pool_t *pool)
+{
+    err_t *err = http_server_reload_tls(gateway->server, pool);
+    if (err != NULL)
+        observe(LOG_ERROR, "tls_reload_failed", F_STR("message", err->message));
+    observe(LOG_INFO, "config_reloaded", F_INT("pid", getpid()));
+    pool_destroy(pool);
+}
+
+/* Takes `fresh`. Most reloads change nothing: they make up for what may have been notified while nobody
+ * listened. Whatever is replaced costs memory for minutes, and the tokens known so far. */
 static void apply(reload_t *reload, config_t *fresh)
 {
     gateway_t *gateway = reload->gateway;
     pool_t *pool = pool_create();
     token_verifier_t *tokens = NULL;
     apply_overrides(fresh, str_make(reload->overrides, reload->overrides_len));
+    if (config_equals(fresh, gateway->config)) {
+        config_destroy(fresh);
+        finish(gateway, pool);
+        return;
+    }
     token_options_t token_options = options_token(fresh);
     err_t *err = options_check(pool, fresh);
     if (err == NULL)
@@ -125,13 +140,9 @@ static void apply(reload_t *reload, config_t *fresh)
     http_server_set_limits(gateway->server, &limits);
     db_pool_set_options(gateway->request_pool, &pool_options);
     schema_cache_set_options(gateway->schema, &schema_options);
-    err = http_server_reload_tls(gateway->server, pool);
-    if (err != NULL)
-        observe(LOG_ERROR, "tls_reload_failed", F_STR("message", err->message));
     api_event_emit(gateway, API_EVENT_KEYS_CHANGED, STR_NULL);
     api_event_emit(gateway, API_EVENT_CONFIG_RELOADED, STR_NULL);
-    observe(LOG_INFO, "config_reloaded", F_INT("pid", getpid()));
-    pool_destroy(pool);
+    finish(gateway, pool);
 }
 
 static config_t *load_fresh(reload_t *reload)

@@ -366,6 +366,28 @@ void config_keep_fixed(config_t *config, const config_t *old)
     }
 }
 
+static bool is_same_text(str_t a, str_t b)
+{
+    return str_is_null(a) == str_is_null(b) && str_eq(a, b);
+}
+
+bool config_equals(const config_t *a, const config_t *b)
+{
+    for (size_t i = 0; i < a->key_count; i++) {
+        value_t left = value_at(a, i), right = value_at(b, i);
+        if (left.number != right.number || left.is_given != right.is_given ||
+            !is_same_text(left.text, right.text))
+            return false;
+    }
+    const extra_t *left = a->extras, *right = b->extras;
+    while (left != NULL && right != NULL && str_eq(left->entry.name, right->entry.name) &&
+           str_eq(left->entry.value, right->entry.value)) {
+        left = left->next;
+        right = right->next;
+    }
+    return left == NULL && right == NULL;
+}
+
 bool config_override(config_t *config, str_t name, str_t value)
 {
     size_t index = find_key(config, name);

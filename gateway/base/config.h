@@ -54,6 +54,9 @@ size_t config_family(const config_t *config, pool_t *pool, str_t prefix, const c
 /* Takes the values of all keys that are not reloadable from `old`, loaded with the same table. */
 void config_keep_fixed(config_t *config, const config_t *old);
 
+/* Whether both, loaded with the same table, say the same. */
+bool config_equals(const config_t *a, const config_t *b);
+
 /* Overrides one value (in-database configuration); false when it does not parse. */
 bool config_override(config_t *config, str_t name, str_t value);
 

@@ -312,9 +312,14 @@ static void what_is_fixed_stays_over_a_reload(void **state)
     assert_true(config_override(old, STR("CT_COUNT"), STR("9")));
     config_t *fresh = must_load(NULL);
     config_keep_fixed(fresh, old);
-    config_destroy(old);
     assert_str(config_str(fresh, "CT_SECRET"), "first"); /* not reloadable */
     assert_int_equal(config_int(fresh, "CT_COUNT"), 5);
+    assert_false(config_equals(fresh, old));
+    assert_true(config_override(fresh, STR("CT_COUNT"), STR("9")));
+    assert_true(config_equals(fresh, old));
+    assert_true(config_override(fresh, STR("CT_SECRET"), STR("")));
+    assert_false(config_equals(fresh, old));
+    config_destroy(old);
     config_destroy(fresh);
 }
 
