@@ -49,24 +49,88 @@ static word_t enclosed(pool_t *pool, word_t w)
     return e;
 }
 
-static bool is_same_gram(const uint32_t *a, const uint32_t *b, size_t size)
+/* The groups of `size` neighbours, each packed into one number. */
+typedef struct {
+    uint64_t *keys;
+    size_t count;
+} grams_t;
+
+enum { POINT_BITS = 21 };
+
+static grams_t grams_of(pool_t *pool, word_t w, size_t size)
 {
-    return memcmp(a, b, size * sizeof(*a)) == 0;
+    grams_t out = {POOL_ARRAY(pool, uint64_t, w.len + 1), 0};
+    for (size_t i = 0; i + size <= w.len; i++) {
+        uint64_t key = 0;
+        for (size_t k = 0; k < size; k++)
+            key = key << POINT_BITS | w.points[i + k];
+        out.keys[out.count++] = key;
+    }
+    return out;
 }
 
-/* Sum over distinct groups of (occurrences in a) x (occurrences in b). */
-static double dot(word_t a, word_t b, size_t size)
+/* How often each group of the wanted name stands in it. A client chooses that name, and hundreds of
+ * candidates are held against it, so that no pair of groups may be compared one by one. */
+enum { TALLY_SLOTS = 2048 }; /* at least twice the groups of the longest name, a power of two */
+
+typedef struct {
+    uint64_t key;
+    uint32_t count; /* 0: free */
+} tally_slot_t;
+
+static tally_slot_t *tally_find(tally_slot_t *slots, uint64_t key)
 {
-    double sum = 0;
-    for (size_t i = 0; i + size <= a.len; i++)
-        for (size_t k = 0; k + size <= b.len; k++)
-            sum += is_same_gram(a.points + i, b.points + k, size);
-    return sum;
+    size_t at = (size_t)(key * 0x9E3779B97F4A7C15u >> 32);
+    while (slots[at % TALLY_SLOTS].count != 0 && slots[at % TALLY_SLOTS].key != key)
+        at++;
+    return &slots[at % TALLY_SLOTS];
+}
+
+static tally_slot_t *tally_of(pool_t *pool, grams_t grams)
+{
+    tally_slot_t *slots = POOL_ARRAY(pool, tally_slot_t, TALLY_SLOTS);
+    memset(slots, 0, TALLY_SLOTS * sizeof(*slots));
+    for (size_t i = 0; i < grams.count; i++) {
+        tally_slot_t *slot = tally_find(slots, grams.keys[i]);
+        slot->key = grams.keys[i];
+        slot->count++;
+    }
+    return slots;
+}
+
+/* Sum over distinct groups of (occurrences in the tally) x (occurrences in the other). */
+static double dot(tally_slot_t *tally, grams_t grams)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < grams.count; i++)
+        sum += tally_find(tally, grams.keys[i])->count;
+    return (double)sum;
+}
+
+static double self_dot(grams_t grams)
+{
+    uint64_t sum = grams.count;
+    for (size_t i = 0; i < grams.count; i++)
+        for (size_t k = i + 1; k < grams.count; k++)
+            sum += grams.keys[i] == grams.keys[k] ? 2 : 0;
+    return (double)sum;
+}
+
+static size_t longest_of(word_t a, word_t b)
+{
+    return a.len > b.len ? a.len : b.len;
+}
+
+/* The edit distance is the difference in length at least. */
+static double similarity_max(word_t a, word_t b)
+{
+    size_t longest = longest_of(a, b), shortest = a.len + b.len - longest;
+    return longest == 0 ? 1 : (double)shortest / (double)longest;
 }
 
 static double edit_similarity(pool_t *pool, word_t a, word_t b)
 {
-    size_t longest = a.len > b.len ? a.len : b.len;
+    size_t longest = longest_of(a, b);
     if (longest == 0)
         return 1;
     size_t *row = POOL_ARRAY(pool, size_t, b.len + 1);
@@ -103,18 +167,23 @@ static str_t nearest_by_groups(pool_t *pool, word_t wanted, const word_t *words,
 {
     ranked_t *ranked = POOL_ARRAY(pool, ranked_t, count + 1);
     size_t found = 0;
-    word_t query = enclosed(pool, wanted);
-    double query_norm = sqrt(dot(query, query, size));
+    grams_t query = grams_of(pool, enclosed(pool, wanted), size);
+    tally_slot_t *tally = tally_of(pool, query);
+    double query_norm = sqrt(dot(tally, query));
     for (size_t i = 0; i < count; i++) {
-        word_t word = enclosed(pool, words[i]);
-        double common = dot(query, word, size);
+        grams_t grams = grams_of(pool, enclosed(pool, words[i]), size);
+        double common = dot(tally, grams);
         if (common > 0)
-            ranked[found++] = (ranked_t){i, common / (query_norm * sqrt(dot(word, word, size)))};
+            ranked[found++] = (ranked_t){i, common / (query_norm * sqrt(self_dot(grams)))};
     }
     qsort(ranked, found, sizeof(*ranked), compare_ranked);
     found = found > RANKED_MAX ? RANKED_MAX : found;
-    for (size_t i = 0; i < found; i++)
-        ranked[i].score = edit_similarity(pool, wanted, words[ranked[i].index]);
+    for (size_t i = 0; i < found; i++) {
+        word_t word = words[ranked[i].index];
+        ranked[i].score = similarity_max(wanted, word);
+        if (ranked[i].score >= score_min)
+            ranked[i].score = edit_similarity(pool, wanted, word);
+    }
     qsort(ranked, found, sizeof(*ranked), compare_ranked);
     return found > 0 && ranked[0].score >= score_min ? candidates[ranked[0].index] : STR_NULL;
 }
@@ -126,11 +195,16 @@ str_t schema_nearest(pool_t *pool, str_t wanted, const str_t *candidates, size_t
         return STR_NULL;
     word_t query = decode(pool, wanted);
     word_t *words = POOL_ARRAY(pool, word_t, count + 1);
+    bool is_possible = false;
     for (size_t i = 0; i < count; i++) {
         words[i] = decode(pool, candidates[i]);
-        if (words[i].len == query.len && is_same_gram(words[i].points, query.points, query.len))
+        if (words[i].len == query.len &&
+            memcmp(words[i].points, query.points, query.len * sizeof(*query.points)) == 0)
             return accept_equal ? candidates[i] : STR_NULL;
+        is_possible = is_possible || similarity_max(query, words[i]) >= score_min;
     }
+    if (!is_possible)
+        return STR_NULL;
     str_t best = nearest_by_groups(pool, query, words, candidates, count, 3, score_min);
     return !str_is_null(best) ? best : nearest_by_groups(pool, query, words, candidates, count, 2, score_min);
 }
