@@ -73,7 +73,9 @@ err_t *rest_parse_range(pool_t *pool, const rest_query_range_t *query, str_t ran
                              "the Range header.")
                        : err_details(pool, err, "Limit should be greater than or equal to zero.");
         }
-        out->range = (rest_range_t){both.lower, both.has_upper ? both.upper - both.lower + 1 : -1};
+        int64_t count; /* of rows; more than there can be is no limit */
+        bool is_open = !both.has_upper || __builtin_add_overflow(both.upper - both.lower, 1, &count);
+        out->range = (rest_range_t){both.lower, is_open ? -1 : count};
     }
     if (out->action == REST_ACTION_UPSERT && !rest_range_is_all(out->range))
         return rest_error(pool, REST_ERR_PUT_LIMIT, STR_NULL);

@@ -307,6 +307,8 @@ static void ranges_of_query_and_header_meet(void **state)
         {"3", "2", "0-9", REST_ACTION_READ, "2,3"},
         {"20", "5", "0-9", REST_ACTION_READ, "5,5"},
         {NULL, NULL, "items=0-9", REST_ACTION_READ, "0,-1"},
+        {NULL, NULL, "0-9223372036854775807", REST_ACTION_READ, "0,-1"},
+        {NULL, NULL, "1-9223372036854775807", REST_ACTION_READ, "1,9223372036854775807"},
         {NULL, NULL, "9-1", REST_ACTION_READ, "PGRST103 lower"},
         {"-1", NULL, NULL, REST_ACTION_READ, "PGRST103 Limit"},
         {"1", NULL, NULL, REST_ACTION_UPSERT, "PGRST114 "},
