@@ -8,9 +8,13 @@
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t capacity);
+__attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t capacity,
+                                                     unsigned seed);
 
 #define INPUTS_MAX 4096
 #define INPUT_MAX (1 << 20)
+#define HALF_MAX 65536
 
 static struct {
     uint8_t *bytes;
@@ -72,23 +76,35 @@ static uint32_t next_random(uint32_t bound)
     return (uint32_t)((seed >> 16) % bound);
 }
 
-/* Splices two inputs and damages a few bytes, with a taste for the grammar's own characters. */
-static void mutate(void)
+/* What libFuzzer gives to a target's own mutator (rest_mutator.c): damages a few bytes, with a taste for the
+ * grammar's own characters. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t capacity)
 {
     static const char MARKS[] = "().,:\"\\->!*&=%+{}[] not.and or\n\t;";
-    static uint8_t work[2 * 65536];
+    (void)capacity;
+    for (uint32_t i = next_random(6); i > 0 && size > 0; i--)
+        data[next_random((uint32_t)size)] =
+            next_random(3) == 0 ? (uint8_t)next_random(256) : (uint8_t)MARKS[next_random(sizeof(MARKS) - 1)];
+    return size;
+}
+
+/* Splices two inputs and mutates the result. */
+static void mutate(void)
+{
+    static uint8_t work[4 * HALF_MAX];
     size_t a = next_random((uint32_t)input_count), b = next_random((uint32_t)input_count);
     size_t head = inputs[a].size > 0 ? next_random((uint32_t)inputs[a].size + 1) : 0;
     size_t from = inputs[b].size > 0 ? next_random((uint32_t)inputs[b].size + 1) : 0;
     size_t tail = inputs[b].size - from;
-    head = head > 65536 ? 65536 : head;
-    tail = tail > 65536 ? 65536 : tail;
+    head = head > HALF_MAX ? HALF_MAX : head;
+    tail = tail > HALF_MAX ? HALF_MAX : tail;
     memcpy(work, inputs[a].bytes, head);
     memcpy(work + head, inputs[b].bytes + from, tail);
     size_t size = head + tail;
-    for (uint32_t i = next_random(6); i > 0 && size > 0; i--)
-        work[next_random((uint32_t)size)] =
-            next_random(3) == 0 ? (uint8_t)next_random(256) : (uint8_t)MARKS[next_random(sizeof(MARKS) - 1)];
+    if (LLVMFuzzerCustomMutator != NULL)
+        size = LLVMFuzzerCustomMutator(work, size, sizeof(work), next_random(UINT32_MAX));
+    else
+        size = LLVMFuzzerMutate(work, size, sizeof(work));
     run(work, size);
 }
 
