@@ -32,11 +32,11 @@ BASE = {
 }
 
 
-def token(role):
+def token(role, **claims):
     def part(value):
         return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
-    text = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps({"role": role}).encode())
+    text = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps({"role": role, **claims}).encode())
     return text + "." + part(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())
 
 
