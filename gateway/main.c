@@ -236,6 +236,17 @@ static bool is_schema_loaded(void *arg)
     return schema_cache_is_current(((gateway_t *)arg)->schema);
 }
 
+static bool is_database_there(void *arg)
+{
+    return db_pool_is_up(((gateway_t *)arg)->request_pool);
+}
+
+/* The one connection that is always open: without it nobody would notice that the database is away. */
+static bool is_listening(void *arg)
+{
+    return schema_cache_is_listening(((gateway_t *)arg)->schema);
+}
+
 static bool is_api_open(void *arg)
 {
     return !((process_t *)arg)->is_api_waited;
@@ -254,6 +265,8 @@ static void create_schema_cache(process_t *process)
     schema_cache_options_t options = options_schema(process->pool, gateway->config);
     gateway->schema = schema_cache_create(gateway->loop, gateway->request_pool, &options, &handlers, process);
     api_ready_add(gateway, "the schema cache is not loaded", is_schema_loaded, gateway);
+    api_ready_add(gateway, "the database is away", is_database_there, gateway);
+    api_ready_add(gateway, "the database's notifications are not heard", is_listening, gateway);
     api_ready_add(gateway, "the API's listeners are not open", is_api_open, process);
     api_inspect_add(gateway, "schema", inspect_schema, gateway);
 }

@@ -100,15 +100,29 @@ static bool is_uri(str_t text)
     return true;
 }
 
+/* "host", "host:port" or "[address]:port": a name, no user, a port that exists. */
+static bool is_authority(str_t text)
+{
+    size_t bracket = str_find_char(text, ']', 0);
+    size_t colon = str_find_char(text, ':', bracket == SIZE_MAX ? 0 : bracket);
+    int64_t port = 1;
+    if (text.len == 0 || colon == 0 || str_find_char(text, '@', 0) != SIZE_MAX)
+        return false;
+    if (colon != SIZE_MAX && colon + 1 < text.len &&
+        !str_to_int64(str_slice(text, colon + 1, text.len), &port))
+        return false;
+    return port > 0 && port < 65536;
+}
+
 /* A proxy's address: http or https, a host, nothing behind the path. */
 static bool is_proxy_uri(str_t text)
 {
-    str_t rest = STR_NULL;
-    if (str_starts_with(text, STR("http://")))
-        rest = str_slice(text, 7, text.len);
-    else if (str_starts_with(text, STR("https://")))
-        rest = str_slice(text, 8, text.len);
-    return rest.len > 0 && rest.base[0] != '/' && rest.base[0] != ':' && is_uri(text) &&
+    size_t mark = str_find(text, STR("://"), 0);
+    if (mark == SIZE_MAX || !is_uri(text))
+        return false;
+    str_t scheme = str_slice(text, 0, mark), rest = str_slice(text, mark + 3, text.len);
+    bool is_http = str_eq_nocase(scheme, STR("http")) || str_eq_nocase(scheme, STR("https"));
+    return is_http && is_authority(str_slice(rest, 0, str_find_char(rest, '/', 0))) &&
            str_find_char(text, '?', 0) == SIZE_MAX && str_find_char(text, '#', 0) == SIZE_MAX;
 }
 

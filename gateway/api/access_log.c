@@ -45,21 +45,24 @@ static void append_time(buf_t *out)
     buf_append_str(out, str_from_c(text));
 }
 
-static bool is_preflight(http_request_t *request)
+/* What a browser asks by itself, answered before anybody is identified. */
+static bool is_preflight(const api_context_t *ctx, int status)
 {
-    return str_eq(http_method(request), STR("OPTIONS")) && http_header(request, "origin").len > 0 &&
-           http_header(request, "access-control-request-method").len > 0;
+    return ctx->identity == NULL && status == 200 && str_eq(http_method(ctx->request), STR("OPTIONS")) &&
+           http_header(ctx->request, "origin").len > 0 &&
+           http_header(ctx->request, "access-control-request-method").len > 0;
 }
 
 void access_log_write(const api_context_t *ctx, int status)
 {
     http_request_t *request = ctx->request;
-    if (status < atomic_load_explicit(&status_min, memory_order_relaxed) || is_preflight(request))
+    if (status < atomic_load_explicit(&status_min, memory_order_relaxed) || is_preflight(ctx, status))
         return;
     buf_t line;
     buf_init(&line, ctx->pool, 256);
-    str_t query = http_query(request);
-    buf_append_lit(&line, "- - ");
+    str_t query = http_query(request), client = http_client_addr(request);
+    buf_append_str(&line, str_eq(client, STR("unix")) ? STR("-") : client);
+    buf_append_lit(&line, " - ");
     append_safe(&line, ctx->identity != NULL && ctx->identity->role.len > 0 ? ctx->identity->role : STR("-"));
     buf_append_lit(&line, " [");
     append_time(&line);

@@ -79,8 +79,11 @@ static bool parse_units(str_t text, const unit_t *units, int64_t *out)
     return true;
 }
 
+/* Also in quotation marks: some readers of env files hand them on. */
 static bool parse_bool(str_t text, int64_t *out)
 {
+    if (text.len >= 2 && text.base[0] == '"' && text.base[text.len - 1] == '"')
+        text = str_slice(text, 1, text.len - 1);
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1", "f", "t"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (str_eq_nocase(text, str_from_c(words[i]))) {

@@ -2,6 +2,7 @@
 
 #include "base/crypt.h"
 #include "base/lru.h"
+#include "base/metrics.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct token_cache {
     pthread_mutex_t lock;
     lru_t *entries;
     size_t count_max;
+    metric_t *requests, *hits, *evictions;
 };
 
 token_cache_t *token_cache_create(size_t entries_max)
@@ -28,6 +30,12 @@ token_cache_t *token_cache_create(size_t entries_max)
     pthread_mutex_init(&cache->lock, NULL);
     cache->entries = lru_create();
     cache->count_max = entries_max;
+    /* under PostgREST's names, for what watches it already */
+    cache->requests =
+        metric_counter("pgrst_jwt_cache_requests_total", "Tokens looked up among the verified ones", "");
+    cache->hits = metric_counter("pgrst_jwt_cache_hits_total", "Tokens found among the verified ones", "");
+    cache->evictions =
+        metric_counter("pgrst_jwt_cache_evictions_total", "Verified tokens forgotten for newer ones", "");
     return cache;
 }
 
@@ -81,6 +89,8 @@ bool token_cache_get(token_cache_t *cache, pool_t *pool, str_t jwt, token_facts_
             move(strings.items[i], entry->bytes, bytes);
     }
     pthread_mutex_unlock(&cache->lock);
+    metric_add(cache->requests, 1);
+    metric_add(cache->hits, entry != NULL ? 1 : 0);
     return entry != NULL;
 }
 
@@ -122,8 +132,10 @@ void token_cache_put(token_cache_t *cache, str_t jwt, const token_facts_t *facts
 {
     pthread_mutex_lock(&cache->lock);
     if (lru_get(cache->entries, jwt) == NULL) {
-        if (lru_count(cache->entries) >= cache->count_max)
+        if (lru_count(cache->entries) >= cache->count_max) {
             remove_entry(cache, lru_oldest(cache->entries));
+            metric_add(cache->evictions, 1);
+        }
         lru_put(cache->entries, &entry_create(jwt, facts)->node);
     }
     pthread_mutex_unlock(&cache->lock);

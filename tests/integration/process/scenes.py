@@ -108,11 +108,23 @@ def settings_that_cannot_work_are_refused_at_the_start():
     for key, value in (("PGRST_JWT_SECRET", "short"), ("PGRST_JWT_SECRET", "@/nonexistent"), ("PGRST_DB_TX_END", "no"),
                        ("PGRST_JWT_ROLE_CLAIM_KEY", "$.a;b"), ("PGRST_OPENAPI_MODE", "all"), ("BASALT_LOG_LEVEL", "x"),
                        ("PGRST_DB_SCHEMAS", "api, pg_catalog"), ("PGRST_SERVER_UNIX_SOCKET_MODE", "800"),
-                       ("PGRST_JWT_AUD", "http://%%x"), ("PGRST_OPENAPI_SERVER_PROXY_URI", "htp:/x")):
+                       ("PGRST_JWT_AUD", "http://%%x"), ("PGRST_OPENAPI_SERVER_PROXY_URI", "htp:/x"),
+                       ("PGRST_OPENAPI_SERVER_PROXY_URI", "https://user:pass@example.com"),
+                       ("PGRST_OPENAPI_SERVER_PROXY_URI", "https://example.com:70000")):
         expect(call(["--dump-config"], **{key: value})[0], 1, "%s=%s" % (key, value))
         expect(call([], **{key: value})[0], 1, "%s=%s serves" % (key, value))
     expect(call(["--dump-config", "/nonexistent"])[0], 1)
     expect(call(["--dump-config", write("broken.conf", 'db-uri = "open\n')])[0], 1)
+
+
+def what_env_files_and_addresses_look_like_is_understood():
+    dump = call(["--dump-config"], name=PEER, PGRST_DB_CONFIG="false", PGRST_DB_PLAN_ENABLED='"true"')[1]
+    expect("db-plan-enabled = true" in dump.splitlines(), True, "a boolean in quotation marks")
+    for uri, host, scheme in (("HTTPS://Example.com/api", "Example.com:443", "https"),
+                              ("http://[::1]:8080/x", "[::1]:8080", "http")):
+        with Gateway(PGRST_OPENAPI_SERVER_PROXY_URI=uri):
+            document = ask("GET", "/")[1]
+            expect((document["host"], document["schemes"]), (host, [scheme]))
 
 
 def a_bad_reload_leaves_what_is_in_force():
@@ -177,10 +189,21 @@ def the_admin_listener_shows_what_is_in_force():
                [200, 200, 200, 404])
         status, text, headers = ask("GET", "/metrics", where=ADMIN)
         for name in ("pgrst_schema_cache_loads_total", "pgrst_db_pool_max", "pgrst_db_pool_available",
-                     "pgrst_db_pool_waiting", "pgrst_db_pool_timeouts_total"):
+                     "pgrst_db_pool_waiting", "pgrst_db_pool_timeouts_total", "pgrst_jwt_cache_evictions_total"):
             expect(("\n%s" % name).encode() in text, True, name)
         expect(SECRET.encode() in ask("GET", "/config", where=ADMIN)[1], False, "a secret is shown")
         expect(ask("GET", "/schema_cache", where=ADMIN)[1]["failed"], False)
+
+
+def the_cache_of_tokens_is_measured():
+    with Gateway(PGRST_JWT_CACHE_MAX_ENTRIES="2"):
+        for role in ("anon", "member", "member", "slow", "slow"):
+            expect(ask("GET", "/items?limit=1", role=role)[0], 200)
+        ask("GET", "/items?limit=1")  # without a token nothing is looked up
+        lines = ask("GET", "/metrics", where=ADMIN)[1].decode().splitlines()
+        for line in ("pgrst_jwt_cache_requests_total 5", "pgrst_jwt_cache_hits_total 2",
+                     "pgrst_jwt_cache_evictions_total 1"):
+            expect(line in lines, True, line)
 
 
 def the_access_log_follows_the_level_and_keeps_to_one_line():
@@ -189,8 +212,17 @@ def the_access_log_follows_the_level_and_keeps_to_one_line():
         ask("GET", "/nothing?apikey=eq.hunter2hunter2", **{"User-Agent": 'a" 200 1 "b'})
         lines = until("the line", lambda: [line for line in gateway.log().splitlines() if " HTTP/1.1\" " in line])
         expect(len(lines), 1, lines)
-        expect("- - anon [" in lines[0] and '"GET /nothing?apikey=' in lines[0] and '" 404 ' in lines[0], True, lines)
+        expect(lines[0].startswith("127.0.0.1 - anon [") and '"GET /nothing?apikey=' in lines[0] and '" 404 ' in lines[0], True, lines)
         expect("hunter2" in lines[0] or 'a" 200' in lines[0], False, lines)
+
+
+def of_requests_that_browsers_make_by_themselves_the_access_log_is_silent():
+    with Gateway(BASALT_ACCESS_LOG="true", PGRST_SERVER_CORS_ALLOWED_ORIGINS="http://good.test") as gateway:
+        for origin in ("http://good.test", "http://bad.test"):
+            ask("OPTIONS", "/items", **{"Origin": origin, "Access-Control-Request-Method": "POST"})
+        ask("OPTIONS", "/items")
+        lines = [line for line in gateway.log().splitlines() if '"OPTIONS /items HTTP/1.1" 200' in line]
+        expect(len(lines), 2, "the refused origin's question is a request like others")
 
 
 # ---- reloads ----
@@ -335,6 +367,17 @@ def while_many_are_served_no_wake_up_interrupts_others():
 
 
 # ---- the database goes away ----
+
+def whether_it_is_ready_depends_on_the_database():
+    with Gateway(PGRST_DB_POOL_MAX_IDLETIME="1") as gateway:
+        for how in ("stop", "kill"):
+            until(lambda: gateway.inspect("pools")[0]["size"] == 0, 10, "no connection is open but that of LISTEN")
+            database(how)
+            until(lambda: ask("GET", "/ready", where=ADMIN)[0] == 503, 5, "readiness tells after " + how)
+            expect(ask("GET", "/live", where=ADMIN)[0], 200)
+            until(start, 60, "the database starts")
+            until(gateway.is_ready, 20, "ready again after " + how)
+
 
 def what_was_acknowledged_survives_restarts_under_load():
     acknowledged, wrong = [], []
