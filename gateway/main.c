@@ -9,6 +9,7 @@
 #include "base/fetch.h"
 #include "base/log.h"
 #include "db/offload.h"
+#include "dump_schema.h"
 #include "executor_proxy/executor_proxy.h"
 #include "functions/functions.h"
 #include "jobs/jobs.h"
@@ -241,10 +242,10 @@ static bool is_database_there(void *arg)
     return db_pool_is_up(((gateway_t *)arg)->request_pool);
 }
 
-/* The one connection that is always open: without it nobody would notice that the database is away. */
-static bool is_listening(void *arg)
+/* The one connection that is always open: without requests nothing else would tell that the database went. */
+static bool has_channel(void *arg)
 {
-    return schema_cache_is_listening(((gateway_t *)arg)->schema);
+    return !schema_cache_has_lost_channel(((gateway_t *)arg)->schema);
 }
 
 static bool is_api_open(void *arg)
@@ -266,7 +267,7 @@ static void create_schema_cache(process_t *process)
     gateway->schema = schema_cache_create(gateway->loop, gateway->request_pool, &options, &handlers, process);
     api_ready_add(gateway, "the schema cache is not loaded", is_schema_loaded, gateway);
     api_ready_add(gateway, "the database is away", is_database_there, gateway);
-    api_ready_add(gateway, "the database's notifications are not heard", is_listening, gateway);
+    api_ready_add(gateway, "the database's notifications are not heard", has_channel, gateway);
     api_ready_add(gateway, "the API's listeners are not open", is_api_open, process);
     api_inspect_add(gateway, "schema", inspect_schema, gateway);
 }
@@ -391,7 +392,6 @@ static int dump_config(config_t *config, bool is_postgrest)
 {
     buf_t out;
     buf_init(&out, NULL, 4096);
-    reload_read_blocking(config);
     if (is_postgrest)
         postgrest_dump(config, &out);
     else
@@ -404,12 +404,13 @@ static int dump_config(config_t *config, bool is_postgrest)
 static int usage(void)
 {
     printf("basalt-gateway " BASALT_VERSION "\n"
-           "usage: basalt-gateway [--dump-config | --ready | --example | --version | --help] [FILE]\n\n"
+           "usage: basalt-gateway [--dump-config | --dump-schema | --ready | --example | --version | --help] "
+           "[FILE]\n\n"
            "FILE holds NAME=value lines, or name = \"value\" as PostgREST's does; the environment wins over "
            "it.\n"
-           "--dump-config prints what is in force, --ready asks the admin listener of a running gateway, "
-           "--example\n"
-           "prints a file to begin with. Keys:\n");
+           "--dump-config prints what is in force, --dump-schema the schema cache as JSON, --ready asks the "
+           "admin\n"
+           "listener of a running gateway, --example prints a file to begin with. Keys:\n");
     for (const config_key_t *key = GATEWAY_CONFIG_KEYS; key->names != NULL; key++)
         printf("  %s\n      %s%s%s%s\n", key->names, key->help, key->fallback != NULL ? " [" : "",
                key->fallback != NULL ? key->fallback : "", key->fallback != NULL ? "]" : "");
@@ -419,6 +420,7 @@ static int usage(void)
 typedef enum {
     COMMAND_SERVE,
     COMMAND_DUMP,
+    COMMAND_DUMP_SCHEMA,
     COMMAND_READY,
     COMMAND_HELP,
     COMMAND_VERSION,
@@ -434,6 +436,7 @@ static command_t read_arguments(process_t *process, int argc, char **argv)
                    {{"--version", "-v"}, COMMAND_VERSION},
                    {{"--example", "-e"}, COMMAND_EXAMPLE},
                    {{"--dump-config", ""}, COMMAND_DUMP},
+                   {{"--dump-schema", ""}, COMMAND_DUMP_SCHEMA},
                    {{"--ready", ""}, COMMAND_READY}};
     command_t command = COMMAND_SERVE;
     for (int i = 1; i < argc; i++) {
@@ -470,10 +473,14 @@ static int run(process_t *process, command_t command)
 {
     err_t *err = load_config(process);
     int status;
+    if (err == NULL && (command == COMMAND_DUMP || command == COMMAND_DUMP_SCHEMA))
+        reload_read_blocking(process->gateway.config);
     if (err != NULL)
         status = fail(err, "configuration");
     else if (command == COMMAND_DUMP)
         status = dump_config(process->gateway.config, process->is_postgrest);
+    else if (command == COMMAND_DUMP_SCHEMA)
+        status = dump_schema(process->gateway.config);
     else if (command == COMMAND_READY)
         status = postgrest_ready(process->gateway.config);
     else

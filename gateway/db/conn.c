@@ -118,7 +118,7 @@ conn_t *conn_create(db_pool_t *pool)
     conn->generation = pool->generation;
     conn->stmts = stmt_cache_create(STMTS_PER_CONN);
     conn->state = CONN_STATE_OPENING;
-    conn->connect = db_connect_start(pool->loop, pool->options.conninfo, on_connected, conn);
+    conn->connect = db_connect_start(pool->loop, pool->options.conninfo, DB_CONNECT_ANY, on_connected, conn);
     return conn;
 }
 

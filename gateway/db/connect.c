@@ -48,7 +48,7 @@ static void drop_notice(void *arg, const char *message)
 }
 
 /* The text of a conninfo that does not parse is left to libpq, which then reports it in the usual way. */
-static PGconn *connect_with(const char *conninfo)
+static PGconn *connect_with(const char *conninfo, db_connect_to_t to)
 {
     PQconninfoOption *given = PQconninfoParse(conninfo, NULL);
     if (given == NULL)
@@ -56,13 +56,16 @@ static PGconn *connect_with(const char *conninfo)
     params_t params = {.count = 0};
     const char *user_options = getenv("PGOPTIONS");
     for (PQconninfoOption *option = given; option->keyword != NULL; option++) {
-        if (option->val == NULL)
+        bool is_overruled = to == DB_CONNECT_PRIMARY && strcmp(option->keyword, "target_session_attrs") == 0;
+        if (option->val == NULL || is_overruled)
             continue;
         if (strcmp(option->keyword, "options") == 0)
             user_options = option->val;
         else
             params_add(&params, option->keyword, option->val);
     }
+    if (to == DB_CONNECT_PRIMARY)
+        params_add(&params, "target_session_attrs", "primary");
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         if (!params_has(&params, defaults[i][0]))
             params_add(&params, defaults[i][0], defaults[i][1]);
@@ -77,10 +80,10 @@ static PGconn *connect_with(const char *conninfo)
     return pg;
 }
 
-PGconn *db_connect_blocking(str_t conninfo)
+static PGconn *connect_blocking(str_t conninfo, db_connect_to_t to)
 {
     char *text = strndup(conninfo.base != NULL ? conninfo.base : "", conninfo.len);
-    PGconn *pg = text != NULL ? connect_with(text) : NULL;
+    PGconn *pg = text != NULL ? connect_with(text, to) : NULL;
     free(text);
     if (pg == NULL)
         abort(); /* out of memory only */
@@ -88,8 +91,14 @@ PGconn *db_connect_blocking(str_t conninfo)
     return pg;
 }
 
+PGconn *db_connect_blocking(str_t conninfo)
+{
+    return connect_blocking(conninfo, DB_CONNECT_ANY);
+}
+
 struct db_connect {
     str_t conninfo; /* own copy */
+    db_connect_to_t to;
     void (*done)(void *arg, PGconn *pg);
     void *arg;
     offload_t *offload;
@@ -105,7 +114,7 @@ static void connect_free(db_connect_t *connect)
 static void on_thread(void *arg)
 {
     db_connect_t *connect = arg;
-    connect->pg = db_connect_blocking(connect->conninfo);
+    connect->pg = connect_blocking(connect->conninfo, connect->to);
 }
 
 static void on_done(void *arg)
@@ -126,13 +135,14 @@ static void on_drop(void *arg)
     connect_free(connect);
 }
 
-db_connect_t *db_connect_start(loop_t *loop, str_t conninfo, void (*done)(void *arg, PGconn *pg), void *arg)
+db_connect_t *db_connect_start(loop_t *loop, str_t conninfo, db_connect_to_t to,
+                               void (*done)(void *arg, PGconn *pg), void *arg)
 {
     db_connect_t *connect = calloc(1, sizeof(*connect));
     char *copy = connect != NULL ? strndup(conninfo.base != NULL ? conninfo.base : "", conninfo.len) : NULL;
     if (copy == NULL)
         abort();
-    *connect = (db_connect_t){.conninfo = {copy, conninfo.len}, .done = done, .arg = arg};
+    *connect = (db_connect_t){.conninfo = {copy, conninfo.len}, .to = to, .done = done, .arg = arg};
     connect->offload = offload_start(loop, on_thread, on_done, on_drop, connect);
     return connect;
 }

@@ -15,9 +15,14 @@ PGconn *db_connect_blocking(str_t conninfo);
 
 typedef struct db_connect db_connect_t;
 
+/* Of several hosts that a conninfo names: those that its target_session_attrs wants, or whichever is no
+ * standby. */
+typedef enum { DB_CONNECT_ANY, DB_CONNECT_PRIMARY } db_connect_to_t;
+
 /* The same on a helper thread. `done` gets the connection (owned by it from then on; its status may be bad),
  * on the loop, unless aborted before. The handle is invalid once `done` is called. */
-db_connect_t *db_connect_start(loop_t *loop, str_t conninfo, void (*done)(void *arg, PGconn *pg), void *arg);
+db_connect_t *db_connect_start(loop_t *loop, str_t conninfo, db_connect_to_t to,
+                               void (*done)(void *arg, PGconn *pg), void *arg);
 void db_connect_abort(db_connect_t *connect);
 
 #endif

@@ -197,7 +197,7 @@ static void open_connection(void *arg)
 {
     db_dedicated_t *d = arg;
     d->state = STATE_OPENING;
-    d->connect = db_connect_start(d->loop, str_from_c(d->conninfo), on_connected, d);
+    d->connect = db_connect_start(d->loop, str_from_c(d->conninfo), DB_CONNECT_ANY, on_connected, d);
 }
 
 db_dedicated_t *db_dedicated_create(loop_t *loop, str_t conninfo, int timeout_ms,

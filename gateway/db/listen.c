@@ -189,7 +189,8 @@ static void on_timer(void *arg)
     switch (listen->state) {
     case LISTEN_STATE_WAITING:
         set_state(listen, LISTEN_STATE_CONNECTING, -1);
-        listen->connect = db_connect_start(listen->loop, str_from_c(listen->conninfo), on_connected, listen);
+        listen->connect = db_connect_start(listen->loop, str_from_c(listen->conninfo), DB_CONNECT_PRIMARY,
+                                           on_connected, listen);
         break;
     case LISTEN_STATE_UP:
         if (!PQsendQuery(listen->pg, listen->sql)) {

@@ -15,8 +15,8 @@ typedef struct {
     void (*on_lost)(void *arg);
 } db_listen_handlers_t;
 
-/* Listens on `channels` (count names, copied). A probe each 10 s, to be answered within 4 s, finds half-open
- * connections. Handlers may destroy it. */
+/* Listens on `channels` (count names, copied), of several hosts at the primary: a standby refuses LISTEN. A
+ * probe each 10 s, to be answered within 4 s, finds half-open connections. Handlers may destroy it. */
 db_listen_t *db_listen_create(loop_t *loop, str_t conninfo, const str_t *channels, size_t count,
                               const db_listen_handlers_t *handlers, void *arg);
 void db_listen_destroy(db_listen_t *listen);

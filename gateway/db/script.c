@@ -224,7 +224,7 @@ db_script_t *db_script_start(loop_t *loop, const db_script_spec_t *spec,
                             .done = done,
                             .arg = arg,
                             .started_us = clock_mono_us()};
-    script->connect = db_connect_start(loop, spec->conninfo, on_connected, script);
+    script->connect = db_connect_start(loop, spec->conninfo, DB_CONNECT_ANY, on_connected, script);
     return script;
 }
 

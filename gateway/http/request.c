@@ -179,15 +179,44 @@ str_t http_header(const http_request_t *request, const char *lower_name)
     return STR_NULL;
 }
 
+/* The header number `index` of those that libh2o takes out of the list; false: there are no more. One that
+ * the request does not have has no value. */
+static bool taken_header(const http_request_t *request, size_t index, str_t *name, str_t *value)
+{
+    str_t body = http_body(request);
+    switch (index) {
+    case 0:
+        *name = STR("host");
+        *value = http_authority(request);
+        return true;
+    case 1:
+        *name = STR("content-length");
+        *value = body.len > 0 ? pool_printf(request->pool, "%zu", body.len) : STR_NULL;
+        return true;
+    case 2:
+        *name = STR("upgrade");
+        *value = from_native(request->native->upgrade);
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool http_next_header(const http_request_t *request, size_t *cursor, str_t *name, str_t *value)
 {
     const h2o_headers_t *headers = &request->native->headers;
-    if (*cursor >= headers->size)
-        return false;
-    *name = from_native(*headers->entries[*cursor].name);
-    *value = str_trim(from_native(headers->entries[*cursor].value));
-    (*cursor)++;
-    return true;
+    if (*cursor < headers->size) {
+        *name = from_native(*headers->entries[*cursor].name);
+        *value = str_trim(from_native(headers->entries[*cursor].value));
+        (*cursor)++;
+        return true;
+    }
+    while (taken_header(request, *cursor - headers->size, name, value)) {
+        (*cursor)++;
+        if (value->len > 0)
+            return true;
+    }
+    return false;
 }
 
 /* --- handles --- */

@@ -20,7 +20,8 @@ bool http_is_tls(const http_request_t *request);       /* or a trusted proxy say
 /* First header of that name (give it in lower case), or the null string. libh2o keeps content-length,
  * transfer-encoding and expect to itself; host and upgrade are found. */
 str_t http_header(const http_request_t *request, const char *lower_name);
-/* All headers in order: start with *cursor = 0. Names come in lower case. */
+/* All headers in order, then host, content-length (the bytes of a body, also of one that came in chunks) and
+ * upgrade: start with *cursor = 0. Names come in lower case. */
 bool http_next_header(const http_request_t *request, size_t *cursor, str_t *name, str_t *value);
 
 /* Weak reference for asynchronous completions. Loop thread only. */

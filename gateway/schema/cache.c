@@ -5,7 +5,6 @@
 #include "base/metrics.h"
 #include "base/observe.h"
 #include "db/listen.h"
-#include "schema/dump.h"
 #include "schema/load.h"
 #include "schema/poll.h"
 
@@ -245,9 +244,14 @@ bool schema_cache_is_current(const schema_cache_t *c)
     return c->current != NULL && !c->has_failed && !c->is_wanted && c->load == NULL;
 }
 
-bool schema_cache_is_listening(const schema_cache_t *c)
+static bool is_listening(const schema_cache_t *c)
 {
     return c->listen == NULL || db_listen_is_up(c->listen);
+}
+
+bool schema_cache_has_lost_channel(const schema_cache_t *c)
+{
+    return c->has_listened && !is_listening(c);
 }
 
 void schema_cache_inspect(const schema_cache_t *c, buf_t *out)
@@ -261,9 +265,7 @@ void schema_cache_inspect(const schema_cache_t *c, buf_t *out)
     emit_kv_int(&e, "routines", c->current != NULL ? (int64_t)c->current->overload_count : 0);
     emit_kv_bool(&e, "loading", c->load != NULL);
     emit_kv_bool(&e, "failed", c->has_failed);
-    emit_kv_bool(&e, "listening", schema_cache_is_listening(c));
+    emit_kv_bool(&e, "listening", is_listening(c));
     emit_kv_int(&e, "load_us", c->took_us);
-    if (c->current != NULL)
-        schema_dump(&e, c->current);
     emit_object_end(&e);
 }

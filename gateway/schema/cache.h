@@ -53,10 +53,10 @@ void schema_cache_set_options(schema_cache_t *cache, const schema_cache_options_
 /* Nothing requested is still outstanding and the last load worked (readiness). */
 bool schema_cache_is_current(const schema_cache_t *cache);
 
-/* True while the LISTEN connection is up, or when none is wanted. */
-bool schema_cache_is_listening(const schema_cache_t *cache);
+/* The LISTEN connection was there and is not any more. */
+bool schema_cache_has_lost_channel(const schema_cache_t *cache);
 
-/* {"version":..,"tables":..,"loading":..,...} and the snapshot (schema/dump.h), for admin. */
+/* {"version":..,"tables":..,"loading":..,...} for admin. */
 void schema_cache_inspect(const schema_cache_t *cache, buf_t *out);
 
 #endif

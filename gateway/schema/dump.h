@@ -1,12 +1,12 @@
-/* The snapshot as JSON, for the admin listener's /schema_cache. */
+/* The snapshot as JSON, for --dump-schema and the admin listener's /schema_cache. */
 #ifndef SCHEMA_DUMP_H
 #define SCHEMA_DUMP_H
 
 #include "base/emit.h"
 #include "schema/snapshot.h"
 
-/* Members of an object that the caller has opened: dbTables, dbRelationships, dbRoutines, dbRepresentations,
- * dbMediaHandlers, named as PostgREST's are. */
-void schema_dump(emit_t *e, const schema_snapshot_t *snapshot);
+/* An object of five parts: dbMediaHandlers, dbRelationships, dbRepresentations, dbRoutines, dbTables. Each is
+ * an array of pairs, key and value, with the members that PostgREST's have; in no particular order. */
+void schema_dump(const schema_snapshot_t *snapshot, buf_t *out);
 
 #endif

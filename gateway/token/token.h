@@ -12,7 +12,7 @@ typedef struct token_verifier token_verifier_t;
 typedef struct {
     str_t role;            /* role claim by the role path, or the anonymous role */
     str_t claims_json;     /* all claims, compact: the value of request.jwt.claims */
-    str_t session_claims;  /* the same with the role in force, where they do not name one */
+    str_t session_claims;  /* the same with the role in force as the claim "role" */
     str_t sub, session_id; /* null strings when absent */
     int64_t exp;           /* 0: none */
     bool has_token;

@@ -23,16 +23,48 @@ struct token_verifier {
     token_cache_t *cache; /* NULL: none */
 };
 
-/* `claims` is an object without a member "role". */
+/* Takes the first of the members that stand in an object without white space; the null string is left behind
+ * the last one. */
+static str_t take_member(str_t *members)
+{
+    size_t depth = 0, at = 0;
+    bool is_string = false;
+    for (; at < members->len; at++) {
+        char c = members->base[at];
+        if (is_string && c == '\\')
+            at++;
+        else if (c == '"')
+            is_string = !is_string;
+        else if (!is_string && (c == '{' || c == '['))
+            depth++;
+        else if (!is_string && (c == '}' || c == ']'))
+            depth--;
+        else if (!is_string && c == ',' && depth == 0)
+            break;
+    }
+    str_t member = str_slice(*members, 0, at);
+    *members = at < members->len ? str_slice(*members, at + 1, members->len) : STR_NULL;
+    return member;
+}
+
+/* The claims, an object without white space, with the role in force: in place of one that they name. */
 static str_t with_role(pool_t *pool, str_t claims, str_t role)
 {
     buf_t out;
+    str_t members = str_slice(claims, 1, claims.len - 1);
     buf_init(&out, pool, claims.len + role.len + 16);
-    buf_append_lit(&out, "{\"role\":");
-    emit_json_string(&out, role);
-    if (claims.len > 2)
+    buf_append_char(&out, '{');
+    while (members.len > 0) {
+        str_t member = take_member(&members);
+        if (str_starts_with(member, STR("\"role\":")))
+            continue;
+        buf_append_str(&out, member);
         buf_append_char(&out, ',');
-    buf_append_str(&out, str_slice(claims, 1, claims.len));
+    }
+    buf_append_lit(&out,
+                   "\"role\":"); /* last: it counts if an escaped spelling of the name stands before it */
+    emit_json_string(&out, role);
+    buf_append_char(&out, '}');
     return buf_str(&out);
 }
 
@@ -168,8 +200,8 @@ static err_t *read_facts(const token_verifier_t *verifier, pool_t *pool, const j
         err = read_role(verifier, pool, claims, &identity->role);
     if (err != NULL)
         return err;
-    bool has_role = json_object_get(claims, "role") != NULL;
-    identity->session_claims = has_role ? text : with_role(pool, text, identity->role);
+    bool is_named = str_eq(read_json_str(claims, "role"), identity->role);
+    identity->session_claims = is_named ? text : with_role(pool, text, identity->role);
     identity->sub = copy_claim(pool, claims, "sub");
     identity->session_id = copy_claim(pool, claims, "session_id");
     identity->exp = facts->has_exp ? (int64_t)facts->exp : 0;

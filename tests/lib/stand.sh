@@ -2,7 +2,7 @@
 # A database whose loss can be played, for scenes that start their gateways themselves (tests/integration/process/gateway.py).
 # Sourced; `top` is the checkout.
 #   stand_up SCHEMA.sql [far]   a new cluster with that schema; exports SCENE_*. SCENE_DB_CONTROL start|stop|immediate|kill acts
-#                               upon it. With `far` it stands in a network namespace, reached through a pair of virtual devices,
+#                               upon it, `standby` starts a second server that follows it on SCENE_STANDBY_PORT. With `far` it stands in a network namespace, reached through a pair of virtual devices,
 #                               and `drop` loses every packet between it and the gateway until `pass` (root and iproute2)
 #   stand_down                  for the EXIT trap: ends and removes it
 
@@ -34,6 +34,9 @@ case \$1 in
 start) if [ -n "$prefix" ] && [ -z "\${2:-}" ]; then exec $prefix bash "\$0" start inside; fi && pg_cluster_start "$stand_dir/db" ;;
 stop) pg_cluster_stop "$stand_dir/db" ;;
 immediate) _pg_as "$RUN_USER" "\$(pg_bin)/pg_ctl" stop --mode=immediate --wait --silent --pgdata="$stand_dir/db/data" ;;
+standby)
+    _pg_as "$RUN_USER" "\$(pg_bin)/pg_basebackup" -d "\$SCENE_DB" -R -c fast -D "$stand_dir/standby"
+    _pg_as "$RUN_USER" "\$(pg_bin)/pg_ctl" start -w -s -D "$stand_dir/standby" -l "$stand_dir/standby.log" -o "-p \$SCENE_STANDBY_PORT" ;;
 kill) kill -9 "\$(head -n 1 "$stand_dir/db/data/postmaster.pid")" ;;
 drop) tc qdisc replace dev n$$ root blackhole && tc -n "$stand_net" qdisc replace dev f$$ root blackhole ;;
 pass) tc qdisc del dev n$$ root && tc -n "$stand_net" qdisc del dev f$$ root ;;
@@ -58,11 +61,13 @@ stand_up() {
     fi
     _stand_write_control
     export SCENE_DB_CONTROL="bash $stand_dir/control" SCENE_DIR=$stand_dir SCENE_DB SCENE_URI SCENE_PORTS SCENE_GATEWAY
+    export SCENE_STANDBY_PORT
     $SCENE_DB_CONTROL start >/dev/null
     PGPASSWORD=$(cat "$stand_dir/db/superuser_password")
     export PGPASSWORD
     SCENE_DB="postgresql://$PG_SUPERUSER@/postgres?host=${stand_dir//\//%2F}&port=$port"
     SCENE_URI="postgresql://authenticator:$password@/postgres?host=$host&port=$port"
+    SCENE_STANDBY_PORT=$(free_port)
     SCENE_PORTS="$(free_port) $(free_port) $(free_port)"
     SCENE_GATEWAY=${BASALT_GATEWAY:-${BASALT_BUILD_DIR:-$top/build-test}/bin/basalt-gateway}
     psql -qX -v ON_ERROR_STOP=1 -v password="$password" -d "$SCENE_DB" -f "$schema"
@@ -70,6 +75,7 @@ stand_up() {
 
 stand_down() {
     [ -n "${stand_dir:-}" ] || return 0
+    [ ! -d "$stand_dir/standby" ] || _pg_as "$RUN_USER" "$(pg_bin)/pg_ctl" stop -m immediate -s -D "$stand_dir/standby" || true
     pg_cluster_stop "$stand_dir/db" >/dev/null 2>&1 || true
     rm -rf "$stand_dir"
     [ -z "$stand_net" ] || ip netns del "$stand_net" || true

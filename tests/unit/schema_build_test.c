@@ -251,13 +251,9 @@ static void test_dump_is_json_with_every_table(void **state)
     (void)state;
     pool_t *pool = pool_create();
     buf_t out;
-    emit_t e;
     json_t *json = NULL;
     buf_init(&out, pool, 1024);
-    emit_init(&e, &out);
-    emit_object_begin(&e);
-    schema_dump(&e, snapshot);
-    emit_object_end(&e);
+    schema_dump(snapshot, &out);
     assert_null(read_json(pool, buf_str(&out), NULL, &json));
     json_t *tables = read_json_array(json, "dbTables");
     assert_int_equal(json_array_size(tables), snapshot->table_count);
@@ -265,7 +261,11 @@ static void test_dump_is_json_with_every_table(void **state)
     assert_str(read_json_str(json_array_get(clients, 0), "qiName"), "clients");
     json_t *columns = read_json_object(json_array_get(clients, 1), "tableColumns");
     assert_str(read_json_str(json_object_get(columns, "name"), "colType"), "text");
-    assert_int_equal(json_array_size(read_json_array(json, "dbRelationships")), snapshot->relation_count);
+    size_t count = 0, i;
+    json_t *pair;
+    json_array_foreach(read_json_array(json, "dbRelationships"), i, pair) count +=
+        json_array_size(json_array_get(pair, 1));
+    assert_int_equal(count, snapshot->relation_count);
     pool_destroy(pool);
 }
 

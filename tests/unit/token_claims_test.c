@@ -19,6 +19,32 @@ static void a_signed_token_gives_role_sub_session_and_claims(void **state)
     assert_true(identity.exp == 99999999999);
 }
 
+static void the_session_sees_the_role_in_force_among_the_claims(void **state)
+{
+    fixture_t *f = *state;
+    static const struct {
+        const char *claims, *session;
+    } CASES[] = {
+        {"{\"app\":{\"role\":\"writer\"},\"role\":\"other\",\"n\":1.50}",
+         "{\"app\":{\"role\":\"writer\"},\"n\":1.50,\"role\":\"writer\"}"},
+        {"{\"role\":[\"a,b\",{\"c\":1}],\"app\":{\"role\":\"w\\\"r\"},\"t\":\"x,\\\",\"}",
+         "{\"app\":{\"role\":\"w\\\"r\"},\"t\":\"x,\\\",\",\"role\":\"w\\\"r\"}"},
+        {"{\"role\":\"writer\",\"app\":{\"role\":\"writer\"}}",
+         "{\"role\":\"writer\",\"app\":{\"role\":\"writer\"}}"},
+        {"{\"roles\":1}", "{\"roles\":1,\"role\":\"anon\"}"},
+        {"{}", "{\"role\":\"anon\"}"},
+    };
+    token_verifier_t *verifier = make_verifier(
+        f->pool, &(token_options_t){
+                     .secret = STR(SECRET), .anon_role = STR("anon"), .role_claim_key = STR("$.app.role")});
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        identity_t identity;
+        assert_null(token_verify(verifier, f->pool, claims(f->pool, CASES[i].claims), &identity));
+        assert_string_equal(pool_cstr(f->pool, identity.session_claims), CASES[i].session);
+    }
+    token_verifier_destroy(verifier);
+}
+
 static void no_token_is_the_anonymous_role_or_401(void **state)
 {
     fixture_t *f = *state;
@@ -201,6 +227,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(a_signed_token_gives_role_sub_session_and_claims),
+        T(the_session_sees_the_role_in_force_among_the_claims),
         T(no_token_is_the_anonymous_role_or_401),
         T(without_a_secret_tokens_answer_500),
         T(times_are_judged_with_thirty_seconds_of_leeway),

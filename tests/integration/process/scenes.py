@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Scenes of the gateway as a process. Each scene is a function; its name is the behaviour that it protects."""
 import contextlib
+import json
 import os
 import signal
 import stat
@@ -192,7 +193,24 @@ def the_admin_listener_shows_what_is_in_force():
                      "pgrst_db_pool_waiting", "pgrst_db_pool_timeouts_total", "pgrst_jwt_cache_evictions_total"):
             expect(("\n%s" % name).encode() in text, True, name)
         expect(SECRET.encode() in ask("GET", "/config", where=ADMIN)[1], False, "a secret is shown")
-        expect(ask("GET", "/schema_cache", where=ADMIN)[1]["failed"], False)
+        expect(ask("GET", "/inspect/schema", where=ADMIN)[1]["failed"], False)
+
+
+def the_schema_is_dumped_by_a_command_and_by_the_admin_listener():
+    status, said, _ = call(["--dump-schema"])
+    dump = json.loads(said)
+    expect((status, sorted(dump)), (0, ["dbMediaHandlers", "dbRelationships", "dbRepresentations", "dbRoutines", "dbTables"]))
+    expect([key["qiName"] for key, _ in dump["dbTables"]], ["items", "writes"])
+    table = dump["dbTables"][0][1]
+    expect((table["tablePKCols"], table["tableColumns"]["id"]["colType"]), (["id"], "integer"))
+    hasty = [value for key, value in dump["dbRoutines"] if key["qiName"] == "hasty"][0][0]
+    expect((hasty["pdFuncSettings"], hasty["pdReturnType"]["tag"]), ([["statement_timeout", "200ms"]], "Single"))
+    expect([[{"tag": "RelAnyElement"}, {"tag": "MTTextCSV"}], [{"tag": "BuiltinOvAggCsv"}, {"tag": "MTTextCSV"}]]
+           in dump["dbMediaHandlers"], True)
+    with Gateway():
+        expect(ask("GET", "/schema_cache", where=ADMIN)[1], dump)
+    lost = BASE["PGRST_DB_URI"].replace("/postgres?", "/no_such_database?")
+    expect(call(["--dump-schema"], PGRST_DB_URI=lost)[:2], (1, ""))
 
 
 def the_cache_of_tokens_is_measured():
@@ -235,6 +253,22 @@ def no_notification_is_lost_with_the_listening_connection():
             until("table %d is known" % i, lambda: ask("GET", "/lost%d" % i)[0] == 200)
         expect(len(gateway.events("db_listen_lost")), 3)
     sql("drop table api.lost0, api.lost1, api.lost2")
+
+
+def beside_a_standby_the_primary_is_listened_to():
+    database("standby")
+    _, behind = BASE["PGRST_DB_URI"].split("?host=")
+    host, port = behind.split("&port=")
+    uri = "%s?host=%s,%s&port=%s,%s&target_session_attrs=read-only" % (
+        BASE["PGRST_DB_URI"].split("?")[0], host, host, os.environ["SCENE_STANDBY_PORT"], port)
+    with Gateway(PGRST_DB_URI=uri) as gateway:
+        expect(ask("GET", "/rpc/setting?name=in_hot_standby")[1], "on")
+        sql("create table api.followed (id int); grant select on api.followed to anon")
+        # told more than once: the standby may be behind what it is told of
+        until(lambda: sql("notify pgrst, 'reload schema'") == "" and ask("GET", "/followed")[0] == 200, 20,
+              "what the primary tells is heard")
+        expect(gateway.events("db_listen_lost"), [])
+    sql("drop table api.followed")
 
 
 def without_event_triggers_changes_are_found_by_looking():

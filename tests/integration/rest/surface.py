@@ -8,7 +8,8 @@ from client import HOST, PORT, ROOT, Client, ask, expect, signed, sql, token, un
 def raw(method, path, headers=(), body=None):
     """Status, list of header pairs in lower case, body: where headers may repeat or are odd."""
     conn = http.client.HTTPConnection(HOST, int(PORT), timeout=30)
-    conn.putrequest(method, ROOT + path, skip_accept_encoding=True)
+    has_host = any(name == "Host" for name, _ in headers)
+    conn.putrequest(method, ROOT + path, skip_host=has_host, skip_accept_encoding=True)
     for name, value in headers:
         conn.putheader(name, value)
     if body is not None:
@@ -38,6 +39,10 @@ def functions_see_the_request_in_their_settings():
     expect(setting("request.path"), "/rpc/setting")
     headers = json.loads(setting("request.headers", [("X-One", "1"), ("x-TWO", 'a "quote" \\'), ("X-Latin", b"\xe9"), ("X-Utf8", b"\xc3\xa9")]))
     expect([headers.get(name) for name in ("x-one", "x-two", "x-latin", "x-utf8", "cookie")], ["1", 'a "quote" \\', "é", "é", None])
+    expect(json.loads(setting("request.headers", [("Host", "tenant.example")]))["host"], "tenant.example")
+    sent = json.dumps({"name": "request.headers"}).encode()
+    headers = json.loads(json.loads(raw("POST", "/rpc/setting", [("Content-Type", "application/json")], sent)[2]))
+    expect(headers["content-length"], str(len(sent)))
     cookies = json.loads(setting("request.cookies", [("Cookie", 'a=1; b="two"; c=x=y;d')]))
     expect(cookies, {"a": "1", "b": '"two"', "c": "x=y", "d": ""})
     expect(setting("request.cookies"), "{}")
