@@ -23,6 +23,7 @@
 #include "rest/rest.h"
 #include "scheduler/scheduler.h"
 #include "schema/cache.h"
+#include "schema/dump.h"
 #include "site/site.h"
 
 #include <malloc.h>
@@ -258,6 +259,15 @@ static void inspect_schema(void *arg, buf_t *out)
     schema_cache_inspect(((gateway_t *)arg)->schema, out);
 }
 
+static void dump_snapshot(void *arg, buf_t *out)
+{
+    const schema_snapshot_t *snapshot = schema_cache_get(((gateway_t *)arg)->schema);
+    if (snapshot != NULL)
+        schema_dump(snapshot, out);
+    else
+        buf_append_lit(out, "null");
+}
+
 static void create_schema_cache(process_t *process)
 {
     static const schema_cache_handlers_t handlers = {on_schema_loaded, on_reload_notified, on_schema_failed,
@@ -270,6 +280,7 @@ static void create_schema_cache(process_t *process)
     api_ready_add(gateway, "the database's notifications are not heard", has_channel, gateway);
     api_ready_add(gateway, "the API's listeners are not open", is_api_open, process);
     api_inspect_add(gateway, "schema", inspect_schema, gateway);
+    api_inspect_add(gateway, "schema_cache", dump_snapshot, gateway);
 }
 
 /* --- rooms

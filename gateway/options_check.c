@@ -144,6 +144,10 @@ static err_t *check_tokens(pool_t *errors, const config_t *config)
     options.cache_max = 0;
     err_t *err = token_verifier_create(errors, &options, &verifier);
     token_verifier_destroy(verifier);
+    if (err == NULL && !str_starts_with(options.role_claim_key, STR("$")))
+        observe(LOG_WARN, "config_deprecated", F_CSTR("name", "PGRST_JWT_ROLE_CLAIM_KEY"),
+                F_STR("value", options.role_claim_key),
+                F_CSTR("instead", "a JSON path, which begins with a dollar sign"));
     return err;
 }
 

@@ -2,8 +2,6 @@
 
 #include "api/inspect.h"
 #include "base/metrics.h"
-#include "schema/cache.h"
-#include "schema/dump.h"
 
 typedef struct {
     const char *path;
@@ -91,12 +89,7 @@ static void answer_inspect(gateway_t *gateway, http_request_t *request, str_t na
 
 static void answer_schema_cache(gateway_t *gateway, http_request_t *request)
 {
-    const schema_snapshot_t *snapshot = schema_cache_get(gateway->schema);
-    buf_t out;
-    buf_init(&out, http_pool(request), 65536);
-    if (snapshot != NULL)
-        schema_dump(snapshot, &out);
-    http_send(request, 200, STR("application/json"), buf_str(&out));
+    answer_inspect(gateway, request, STR("schema_cache"));
 }
 
 static const admin_page_t PAGES[] = {

@@ -61,7 +61,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"PGRST_DB_CHANNEL_ENABLED", CONFIG_BOOL, "true", false, true, "Listen on the channel"},
     {"PGRST_INTERNAL_SCHEMA_CACHE_QUERY_SLEEP", CONFIG_INT, "0", false, true, "Milliseconds that each load of the schema cache is held up, for tests"},
     {"PGRST_DB_CONFIG", CONFIG_BOOL, "true", false, true, "Read pgrst.* settings of the role from the database"},
-    {"PGRST_LOG_QUERY", CONFIG_BOOL, "false", false, true, "Log the SQL of each REST request (level info); values are parameters and are not shown"},
+    {"PGRST_LOG_QUERY", CONFIG_BOOL, "false", false, true, "Log the SQL of each REST request, at level error for answers of 500 and above, warn from 400 on, else info; values are parameters and are not shown"},
     {"PGRST_OPENAPI_MODE", CONFIG_STRING, "follow-privileges", false, true, "follow-privileges, ignore-privileges or disabled"},
     {"PGRST_OPENAPI_SECURITY_ACTIVE", CONFIG_BOOL, "false", false, true, "Describe the bearer token in OpenAPI"},
     {"PGRST_OPENAPI_SERVER_PROXY_URI", CONFIG_STRING, NULL, false, true, "Address that OpenAPI documents name"},

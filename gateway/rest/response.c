@@ -1,6 +1,7 @@
 /* From the result to status, headers and body. */
 #include "api/respond.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "rest/answer.h"
 #include "rest/errors.h"
 #include "rest/media.h"
@@ -233,8 +234,11 @@ static void add_common(rest_run_t *run, rest_answer_t *answer)
         run->stage_us[REST_STAGE_RESPONSE] = clock_mono_us() - run->stage_started_us;
         rest_answer_header(answer, STR("server-timing"), server_timing(run));
     }
-    if (!str_is_null(run->plan.warning))
+    if (!str_is_null(run->plan.warning)) {
         rest_answer_header(answer, STR("warning"), run->plan.warning);
+        observe(LOG_WARN, "deprecated_target_name", F_STR("request_id", run->ctx->request_id),
+                F_STR("path", http_path(run->ctx->request)), F_STR("warning", run->plan.warning));
+    }
     if (!has_vary)
         rest_answer_header(answer, STR("vary"), STR("Accept, Prefer, Range"));
 }
@@ -256,6 +260,17 @@ static err_t *prepare(rest_run_t *run, rest_answer_t *answer)
     return err;
 }
 
+/* PGRST_LOG_QUERY: at the level that the log wants for such an answer. Values are parameters, so that nothing
+ * of a caller's stands in the text. */
+static void log_queries(const rest_run_t *run, int status)
+{
+    log_level_t level = status >= 500 ? LOG_ERROR : status >= 400 ? LOG_WARN : LOG_INFO;
+    size_t count = run->settings->is_query_logged && run->stmt_count > 0 ? run->plan.stmt_count : 0;
+    for (size_t i = 0; i < count; i++)
+        observe(level, "query", F_STR("request_id", run->ctx->request_id), F_INT("status", status),
+                F_STR("sql", run->stmts[i].sql));
+}
+
 void rest_respond(rest_run_t *run)
 {
     rest_answer_t answer;
@@ -264,6 +279,7 @@ void rest_respond(rest_run_t *run)
         rest_respond_error(run, err);
         return;
     }
+    log_queries(run, answer.status);
     send_headers(run->ctx->request, &answer);
     if (str_is_null(answer.body) && !run->request.is_head)
         http_send_chain(run->ctx->request, answer.status, answer.content_type, &run->result.body);
@@ -278,6 +294,7 @@ err_t *rest_respond_head(rest_run_t *run, int *status, str_t *content_type)
     err_t *err = prepare(run, &answer);
     if (err != NULL)
         return err;
+    log_queries(run, answer.status);
     send_headers(run->ctx->request, &answer);
     *status = answer.status;
     *content_type = answer.content_type;
@@ -286,5 +303,6 @@ err_t *rest_respond_head(rest_run_t *run, int *status, str_t *content_type)
 
 void rest_respond_error(rest_run_t *run, const err_t *err)
 {
+    log_queries(run, err->status);
     api_respond_error(run->ctx, err);
 }

@@ -145,14 +145,6 @@ static void build_transaction(rest_run_t *run)
     rest_session_fill(run);
 }
 
-/* Values are parameters, so that nothing of a caller's stands in the text. */
-static void log_queries(const rest_run_t *run)
-{
-    for (size_t i = 0; i < run->plan.stmt_count; i++)
-        observe(LOG_INFO, "query", F_STR("request_id", run->ctx->request_id),
-                F_STR("sql", run->stmts[i].sql));
-}
-
 void rest_run_finish(rest_run_t *run, const err_t *error)
 {
     stage_ends(run, REST_STAGE_TX);
@@ -257,8 +249,6 @@ static void handle(void *arg, api_context_t *ctx)
         return;
     }
     build_transaction(run);
-    if (run->settings->is_query_logged)
-        log_queries(run);
     run->tx = db_tx_submit(ctx->gateway->request_pool, &run->spec, &REST_TX_HANDLERS, run);
 }
 

@@ -1,3 +1,4 @@
+#include "base/observe.h"
 #include "schema/build_parts.h"
 
 #include <stdio.h>
@@ -259,6 +260,8 @@ static void fact_row(schema_build_t *b, const str_t *v)
             (build_role_t){schema_intern(b, v[1]), schema_intern(b, v[2]), schema_intern(b, v[3])};
     } else if (str_eq(kind, STR("becomes")) || str_starts_with(kind, STR("hidden"))) {
         sight_fact(b, v);
+    } else if (str_eq(kind, STR("missing"))) {
+        observe(LOG_WARN, "schema_missing", F_STR("schema", v[1]));
     } else if (str_eq(kind, STR("readable"))) {
         *LIST_PUSH(b->scratch, &b->readables, build_readable_t) =
             (build_readable_t){schema_oid(v[1]), schema_intern(b, v[2]), schema_intern(b, v[3])};

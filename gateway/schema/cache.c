@@ -103,6 +103,7 @@ void schema_cache_reload(schema_cache_t *c)
 static void on_ready(void *arg)
 {
     schema_cache_t *c = arg;
+    observe(LOG_INFO, "db_listening", F_STR("channel", c->options.channel));
     /* notifications of both kinds may have been lost while the connection was away */
     if (c->has_listened && c->handlers.on_reload_config != NULL)
         c->handlers.on_reload_config(c->arg);
@@ -114,11 +115,14 @@ static void on_ready(void *arg)
 static void on_notify(void *arg, str_t channel, str_t payload)
 {
     schema_cache_t *c = arg;
-    (void)channel;
     bool is_all = payload.len == 0;
-    if ((is_all || str_eq(payload, STR("reload config"))) && c->handlers.on_reload_config != NULL)
+    bool is_config = is_all || str_eq(payload, STR("reload config"));
+    bool is_schema = is_all || str_eq(payload, STR("reload schema"));
+    if (is_config || is_schema)
+        observe(LOG_INFO, "reload_notified", F_STR("channel", channel), F_STR("payload", payload));
+    if (is_config && c->handlers.on_reload_config != NULL)
         c->handlers.on_reload_config(c->arg);
-    if (is_all || str_eq(payload, STR("reload schema")))
+    if (is_schema)
         schema_cache_reload(c);
 }
 

@@ -2,8 +2,9 @@
 # A database whose loss can be played, for scenes that start their gateways themselves (tests/integration/process/gateway.py).
 # Sourced; `top` is the checkout.
 #   stand_up SCHEMA.sql [far]   a new cluster with that schema; exports SCENE_*. SCENE_DB_CONTROL start|stop|immediate|kill acts
-#                               upon it, `standby` starts a second server that follows it on SCENE_STANDBY_PORT. With `far` it stands in a network namespace, reached through a pair of virtual devices,
-#                               and `drop` loses every packet between it and the gateway until `pass` (root and iproute2)
+#                               upon it, `standby` starts a second server that follows it on SCENE_STANDBY_PORT.
+#                               With `far` it stands in a network namespace, reached through a pair of virtual devices, and
+#                               `drop` loses every packet between it and the gateway until `pass` (root and iproute2)
 #   stand_down                  for the EXIT trap: ends and removes it
 
 # shellcheck source-path=SCRIPTDIR

@@ -149,6 +149,11 @@ select 'setting', f.oid::text, pg_catalog.split_part(c.setting, '=', 1),
    and f.proconfig is not null
    and c.setting like 'default_transaction_isolation=%' and c.setting ~ any ($3::text[])
 union all
+-- schemas that the configuration names and the database does not have
+select 'missing', n.name, null, null, null, null, null, null, 0
+  from pg_catalog.unnest($1::text[]) n(name)
+ where not exists (select from pg_catalog.pg_namespace s where s.nspname = n.name)
+union all
 -- settings of the roles that this login may become
 select 'role', r.rolname, pg_catalog.split_part(c.setting, '=', 1),
        pg_catalog.substr(c.setting, pg_catalog.strpos(c.setting, '=') + 1), null, null, null, null, c.place

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 
+import told
 from gateway import (ADMIN, BASE, BINARY, DIR, OTHER_ADMIN, PORT, SECRET, Gateway, ask, call, connection, database,
                      expect, sql, until)
 
@@ -128,6 +129,17 @@ def what_env_files_and_addresses_look_like_is_understood():
             expect((document["host"], document["schemes"]), (host, [scheme]))
 
 
+def a_schema_that_does_not_exist_is_told_and_stops_nothing():
+    with Gateway(PGRST_DB_SCHEMAS="api,later") as gateway:
+        expect([json.loads(line)["schema"] for line in gateway.events("schema_missing")], ["later"])
+        expect(ask("GET", "/items?id=eq.1")[0], 200)
+        expect(ask("GET", "/things", **{"Accept-Profile": "later"})[1]["code"], "PGRST205")
+        sql("create schema later; create table later.things (id int); grant usage on schema later to anon;"
+            "grant select on later.things to anon; notify pgrst, 'reload schema'")
+        until("it is there", lambda: ask("GET", "/things", **{"Accept-Profile": "later"})[0] == 200)
+    sql("drop schema later cascade")
+
+
 def a_bad_reload_leaves_what_is_in_force():
     path = write("reload.conf", "PGRST_DB_MAX_ROWS=5\n")
     with Gateway([path], PGRST_JWT_SECRET=None) as gateway:
@@ -184,65 +196,6 @@ def unix_sockets_have_their_mode_and_their_loss_is_told():
         expect([ask("GET", path, where=admin)[0] for path in ("/live", "/ready")], [500, 500])
 
 
-def the_admin_listener_shows_what_is_in_force():
-    with Gateway():
-        expect([ask("GET", path, where=ADMIN)[0] for path in ("/live", "/ready", "/config", "/nothing")],
-               [200, 200, 200, 404])
-        status, text, headers = ask("GET", "/metrics", where=ADMIN)
-        for name in ("pgrst_schema_cache_loads_total", "pgrst_db_pool_max", "pgrst_db_pool_available",
-                     "pgrst_db_pool_waiting", "pgrst_db_pool_timeouts_total", "pgrst_jwt_cache_evictions_total"):
-            expect(("\n%s" % name).encode() in text, True, name)
-        expect(SECRET.encode() in ask("GET", "/config", where=ADMIN)[1], False, "a secret is shown")
-        expect(ask("GET", "/inspect/schema", where=ADMIN)[1]["failed"], False)
-
-
-def the_schema_is_dumped_by_a_command_and_by_the_admin_listener():
-    status, said, _ = call(["--dump-schema"])
-    dump = json.loads(said)
-    expect((status, sorted(dump)), (0, ["dbMediaHandlers", "dbRelationships", "dbRepresentations", "dbRoutines", "dbTables"]))
-    expect([key["qiName"] for key, _ in dump["dbTables"]], ["items", "writes"])
-    table = dump["dbTables"][0][1]
-    expect((table["tablePKCols"], table["tableColumns"]["id"]["colType"]), (["id"], "integer"))
-    hasty = [value for key, value in dump["dbRoutines"] if key["qiName"] == "hasty"][0][0]
-    expect((hasty["pdFuncSettings"], hasty["pdReturnType"]["tag"]), ([["statement_timeout", "200ms"]], "Single"))
-    expect([[{"tag": "RelAnyElement"}, {"tag": "MTTextCSV"}], [{"tag": "BuiltinOvAggCsv"}, {"tag": "MTTextCSV"}]]
-           in dump["dbMediaHandlers"], True)
-    with Gateway():
-        expect(ask("GET", "/schema_cache", where=ADMIN)[1], dump)
-    lost = BASE["PGRST_DB_URI"].replace("/postgres?", "/no_such_database?")
-    expect(call(["--dump-schema"], PGRST_DB_URI=lost)[:2], (1, ""))
-
-
-def the_cache_of_tokens_is_measured():
-    with Gateway(PGRST_JWT_CACHE_MAX_ENTRIES="2"):
-        for role in ("anon", "member", "member", "slow", "slow"):
-            expect(ask("GET", "/items?limit=1", role=role)[0], 200)
-        ask("GET", "/items?limit=1")  # without a token nothing is looked up
-        lines = ask("GET", "/metrics", where=ADMIN)[1].decode().splitlines()
-        for line in ("pgrst_jwt_cache_requests_total 5", "pgrst_jwt_cache_hits_total 2",
-                     "pgrst_jwt_cache_evictions_total 1"):
-            expect(line in lines, True, line)
-
-
-def the_access_log_follows_the_level_and_keeps_to_one_line():
-    with Gateway(BASALT_ACCESS_LOG="true", BASALT_LOG_LEVEL="warn") as gateway:
-        ask("GET", "/items?limit=1")
-        ask("GET", "/nothing?apikey=eq.hunter2hunter2", **{"User-Agent": 'a" 200 1 "b'})
-        lines = until("the line", lambda: [line for line in gateway.log().splitlines() if " HTTP/1.1\" " in line])
-        expect(len(lines), 1, lines)
-        expect(lines[0].startswith("127.0.0.1 - anon [") and '"GET /nothing?apikey=' in lines[0] and '" 404 ' in lines[0], True, lines)
-        expect("hunter2" in lines[0] or 'a" 200' in lines[0], False, lines)
-
-
-def of_requests_that_browsers_make_by_themselves_the_access_log_is_silent():
-    with Gateway(BASALT_ACCESS_LOG="true", PGRST_SERVER_CORS_ALLOWED_ORIGINS="http://good.test") as gateway:
-        for origin in ("http://good.test", "http://bad.test"):
-            ask("OPTIONS", "/items", **{"Origin": origin, "Access-Control-Request-Method": "POST"})
-        ask("OPTIONS", "/items")
-        lines = [line for line in gateway.log().splitlines() if '"OPTIONS /items HTTP/1.1" 200' in line]
-        expect(len(lines), 2, "the refused origin's question is a request like others")
-
-
 # ---- reloads ----
 
 def no_notification_is_lost_with_the_listening_connection():
@@ -265,8 +218,7 @@ def beside_a_standby_the_primary_is_listened_to():
         expect(ask("GET", "/rpc/setting?name=in_hot_standby")[1], "on")
         sql("create table api.followed (id int); grant select on api.followed to anon")
         # told more than once: the standby may be behind what it is told of
-        until(lambda: sql("notify pgrst, 'reload schema'") == "" and ask("GET", "/followed")[0] == 200, 20,
-              "what the primary tells is heard")
+        until("what the primary tells is heard", lambda: sql("notify pgrst, 'reload schema'") == "" and ask("GET", "/followed")[0] == 200)
         expect(gateway.events("db_listen_lost"), [])
     sql("drop table api.followed")
 
@@ -405,12 +357,12 @@ def while_many_are_served_no_wake_up_interrupts_others():
 def whether_it_is_ready_depends_on_the_database():
     with Gateway(PGRST_DB_POOL_MAX_IDLETIME="1") as gateway:
         for how in ("stop", "kill"):
-            until(lambda: gateway.inspect("pools")[0]["size"] == 0, 10, "no connection is open but that of LISTEN")
+            until("no connection is open but that of LISTEN", lambda: gateway.inspect("pools")[0]["size"] == 0)
             database(how)
-            until(lambda: ask("GET", "/ready", where=ADMIN)[0] == 503, 5, "readiness tells after " + how)
+            until("readiness tells after " + how, lambda: ask("GET", "/ready", where=ADMIN)[0] == 503)
             expect(ask("GET", "/live", where=ADMIN)[0], 200)
-            until(start, 60, "the database starts")
-            until(gateway.is_ready, 20, "ready again after " + how)
+            until("the database starts", start)
+            until("ready again after " + how, gateway.is_ready)
 
 
 def what_was_acknowledged_survives_restarts_under_load():
@@ -547,8 +499,8 @@ def a_new_gateway_takes_over_without_a_failed_request():
     expect(errors, [])
 
 
-SCENES = [value for name, value in list(globals().items())
-          if callable(value) and name.count("_") >= 3 and getattr(value, "__module__", "") == "__main__"]
+SCENES = [value for name, value in list(globals().items()) + list(vars(told).items())
+          if callable(value) and name.count("_") >= 3 and getattr(value, "__module__", "") in ("__main__", "told")]
 
 
 def main():
