@@ -12,7 +12,7 @@
 
 enum {
     SMALL_BYTES = 4096, /* what most answers fit in */
-    SPARES_MAX = 64,
+    SPARES_MAX = 256,
     SPARES_KEPT = 8, /* however long nobody needs them */
     TRIM_FROM = 16,  /* pieces released at once that are worth the system's time */
     ROOM_MIN = 4096  /* less is not worth looking at */

@@ -7,7 +7,8 @@
 /* One write of libh2o: it tells only when all of it is gone, so smaller ones show that a slow reader lives.
  */
 #define PIECE_MAX (128u << 10)
-#define PARTS_MAX (PIECE_MAX / CHAIN_PIECE + 2)
+#define WHOLE_MAX (1024u << 10) /* of what is complete already; the system usually takes it at once */
+#define PARTS_MAX (WHOLE_MAX / CHAIN_PIECE + 2)
 
 /* In the request's pool. */
 struct http_stream {
@@ -54,9 +55,10 @@ static void send_abort(http_stream_t *stream)
 
 static void send_piece(http_stream_t *stream)
 {
+    size_t max = stream->is_ended ? WHOLE_MAX : PIECE_MAX;
     str_t bytes[PARTS_MAX];
     h2o_iovec_t parts[PARTS_MAX + 2];
-    size_t count = 0, len = 0, lent = chain_lend(&stream->pending, PIECE_MAX, bytes, PARTS_MAX);
+    size_t count = 0, len = 0, lent = chain_lend(&stream->pending, max, bytes, PARTS_MAX);
     for (size_t i = 0; i < lent; i++)
         len += bytes[i].len;
     bool is_last = stream->is_ended && len == chain_len(&stream->pending);

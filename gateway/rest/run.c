@@ -13,9 +13,6 @@
 
 #include <stdlib.h>
 
-/* How many answers of the largest size may be gathered at once: a loop keeps no more backends busy. */
-#define TURNS_FACTOR 2
-
 struct rest {
     gateway_t *gateway;
     rest_settings_box_t *box; /* in force */
@@ -66,8 +63,7 @@ bool rest_gathered(rest_run_t *run)
 {
     bool is_over = rest_buffered(run);
     if (run->plan.is_read_only)
-        rest_turn_keeps(run->rest->turns, &run->turn, run->buffered,
-                        TURNS_FACTOR * run->settings->buffer_max);
+        rest_turn_keeps(run->rest->turns, &run->turn, run->buffered, run->settings->buffer_max);
     return is_over;
 }
 

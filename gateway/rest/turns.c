@@ -5,6 +5,7 @@
 enum {
     COUNTED_FROM = 64 * 1024,
     ROOM = 256 * 1024, /* what one that goes on will soon have more */
+    OLDEST = 2,        /* never wait: a loop keeps hardly more backends busy */
     PATIENCE_MS = 1000
 };
 
@@ -42,6 +43,13 @@ static void on_impatience(void *arg)
     go_on(turn);
 }
 
+static bool is_old(const rest_turn_t *turn)
+{
+    for (int i = 0; i < OLDEST && turn != NULL; i++)
+        turn = turn->prev;
+    return turn == NULL;
+}
+
 static void join(rest_turns_t *turns, rest_turn_t *turn)
 {
     turn->turns = turns;
@@ -63,7 +71,7 @@ void rest_turn_keeps(rest_turns_t *turns, rest_turn_t *turn, size_t bytes, size_
     turns->bytes += bytes - turn->bytes;
     turns->max = max;
     turn->bytes = bytes;
-    if (turns->bytes <= max || turn == turns->first || turn->is_waiting || turn->is_impatient ||
+    if (turns->bytes <= max || is_old(turn) || turn->is_waiting || turn->is_impatient ||
         !turn->wait(turn->arg, true))
         return;
     turn->is_waiting = true;
@@ -86,7 +94,7 @@ void rest_turn_ends(rest_turn_t *turn)
         if (!other->is_waiting)
             continue;
         expected += ROOM;
-        if (other == turns->first || expected <= turns->max)
+        if (is_old(other) || expected <= turns->max)
             go_on(other);
     }
 }

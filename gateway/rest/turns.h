@@ -1,7 +1,7 @@
 /* Large answers that are being gathered take turns. Ten backends that send at once are ten answers kept at
- * once, and none of them is ready sooner for it: while together they are too much, all but the oldest wait,
- * each for a second at most (what they wait for might wait for a lock that they hold). What waits is not read
- * from the database, which then stops by itself. Loop thread only. */
+ * once, and none of them is ready sooner for it: while together they are too much, all but the two oldest
+ * wait, each for a second at most (what they wait for might wait for a lock that they hold). What waits is
+ * not read from the database, which then stops by itself. Loop thread only. */
 #ifndef REST_TURNS_H
 #define REST_TURNS_H
 

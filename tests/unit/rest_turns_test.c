@@ -34,38 +34,40 @@ static void keeps(rest_turns_t *turns, answer_t *answer, size_t bytes)
     rest_turn_keeps(turns, &answer->turn, bytes, MAX);
 }
 
-static void all_but_the_oldest_wait(void **state)
+static void all_but_the_two_oldest_wait(void **state)
 {
     (void)state;
     loop_t *loop = loop_create();
     rest_turns_t *turns = rest_turns_create(loop);
-    answer_t a[4] = {0}, small = {0}, stubborn = {.is_stubborn = true};
-    for (int i = 0; i < 4; i++)
-        keeps(turns, &a[i], 250 * KIB);
-    for (int i = 0; i < 4; i++)
+    answer_t a[5] = {0}, small = {0}, stubborn = {.is_stubborn = true};
+    for (int i = 0; i < 5; i++)
+        keeps(turns, &a[i], 200 * KIB);
+    for (int i = 0; i < 5; i++)
         assert_int_equal(a[i].calls, 0);
-    keeps(turns, &a[0], 251 * KIB); /* too much, but it is the oldest */
+    for (int i = 0; i < 2; i++)
+        keeps(turns, &a[i], 201 * KIB); /* too much, but they are the oldest */
     keeps(turns, &small, 10 * KIB);
     keeps(turns, &stubborn, 100 * KIB);
     assert_int_equal(stubborn.calls, 1);
-    assert_int_equal(a[0].calls + small.calls, 0);
-    for (int i = 1; i < 4; i++) {
+    assert_int_equal(a[0].calls + a[1].calls + small.calls, 0);
+    for (int i = 2; i < 5; i++) {
         keeps(turns, &a[i], 260 * KIB);
         keeps(turns, &a[i], 270 * KIB); /* what was on its way */
         assert_true(a[i].is_waiting);
         assert_int_equal(a[i].calls, 1);
     }
     rest_turn_ends(&stubborn.turn);
-    assert_true(a[1].is_waiting);
-    rest_turn_ends(&a[0].turn);
-    assert_false(a[1].is_waiting); /* now the oldest */
-    assert_true(a[2].is_waiting && a[3].is_waiting);
+    assert_true(a[2].is_waiting);
     rest_turn_ends(&a[1].turn);
-    assert_false(a[2].is_waiting);
-    assert_true(a[3].is_waiting); /* what the other will soon have is counted */
-    rest_turn_ends(&a[3].turn);
-    rest_turn_ends(&a[3].turn);
+    assert_false(a[2].is_waiting); /* now one of the two */
+    assert_true(a[3].is_waiting && a[4].is_waiting);
     rest_turn_ends(&a[2].turn);
+    assert_false(a[3].is_waiting);
+    rest_turn_ends(&a[3].turn);
+    assert_false(a[4].is_waiting);
+    rest_turn_ends(&a[4].turn);
+    rest_turn_ends(&a[4].turn);
+    rest_turn_ends(&a[0].turn);
     rest_turn_ends(&small.turn);
     keeps(turns, &small, MAX + KIB); /* nobody is left */
     assert_int_equal(small.calls, 0);
@@ -79,8 +81,9 @@ static void nobody_waits_for_ever(void **state)
     (void)state;
     loop_t *loop = loop_create();
     rest_turns_t *turns = rest_turns_create(loop);
-    answer_t first = {0}, second = {0};
-    keeps(turns, &first, MAX);
+    answer_t first[2] = {0}, second = {0};
+    for (int i = 0; i < 2; i++)
+        keeps(turns, &first[i], MAX);
     keeps(turns, &second, MAX);
     assert_true(second.is_waiting);
     for (int64_t end = clock_mono_us() + 30000000; second.is_waiting && clock_mono_us() < end;)
@@ -88,7 +91,8 @@ static void nobody_waits_for_ever(void **state)
     assert_false(second.is_waiting);
     keeps(turns, &second, MAX + KIB);
     assert_false(second.is_waiting);
-    rest_turn_ends(&first.turn);
+    for (int i = 0; i < 2; i++)
+        rest_turn_ends(&first[i].turn);
     rest_turn_ends(&second.turn);
     rest_turns_destroy(turns);
     loop_destroy(loop);
@@ -97,7 +101,7 @@ static void nobody_waits_for_ever(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_but_the_oldest_wait),
+        cmocka_unit_test(all_but_the_two_oldest_wait),
         cmocka_unit_test(nobody_waits_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
