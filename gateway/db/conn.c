@@ -68,12 +68,18 @@ void conn_flush_soon(conn_t *conn)
     loop_want_turn(conn->pool->loop);
 }
 
+static int reads_per_turn(const conn_t *conn)
+{
+    const db_tx_t *tx = conn->first != NULL ? conn->first->tx : NULL;
+    return tx != NULL && tx->spec.is_background ? 1 : READS_PER_TURN;
+}
+
 /* What arrived before the end of the connection is still complete and true: it is processed first. */
 static void on_readable(void *arg)
 {
     conn_t *conn = arg;
     wire_read_t got = WIRE_READ_MORE;
-    for (int i = 0; i < READS_PER_TURN && got == WIRE_READ_MORE; i++) {
+    for (int left = reads_per_turn(conn); left > 0 && got == WIRE_READ_MORE; left--) {
         if (conn->state == CONN_STATE_BROKEN || conn->is_paused)
             return;
         got = wire_read(conn->wire);

@@ -66,10 +66,11 @@ typedef struct {
     str_t role;                   /* transaction-local role; null string: the login role */
     const db_setting_t *settings; /* applied in order after the role; search_path is one of them */
     size_t setting_count;
-    str_t pre_request; /* SQL call run first ("select schema.fn()"), or null */
-    bool is_read_only; /* set before anything else, cannot be undone inside */
-    bool is_explicit;  /* BEGIN .. on_decide .. COMMIT/ROLLBACK: guards before commit, tx=rollback */
-    bool is_exclusive; /* writes, RPC, unknown cost: never pipelined behind or before another request */
+    str_t pre_request;  /* SQL call run first ("select schema.fn()"), or null */
+    bool is_read_only;  /* set before anything else, cannot be undone inside */
+    bool is_explicit;   /* BEGIN .. on_decide .. COMMIT/ROLLBACK: guards before commit, tx=rollback */
+    bool is_background; /* a long result that nobody waits for: others have their turn more often */
+    bool is_exclusive;  /* writes, RPC, unknown cost: never pipelined behind or before another request */
     db_isolation_t isolation;
     const db_stmt_t *stmts;
     size_t stmt_count; /* at most 8 */

@@ -3,6 +3,8 @@
 #include "db/offload.h"
 #include "schema/build.h"
 
+#include <sys/resource.h>
+
 extern const char SCHEMA_SQL_RELATIONS[], SCHEMA_SQL_COLUMNS[], SCHEMA_SQL_CONSTRAINTS[], SCHEMA_SQL_VIEWS[],
     SCHEMA_SQL_ROUTINES[], SCHEMA_SQL_PARAMETERS[], SCHEMA_SQL_RESULTS[], SCHEMA_SQL_FACTS[];
 
@@ -14,6 +16,7 @@ static const char *const STATEMENTS[SCHEMA_ROWS_COUNT] = {
 static const size_t PARAM_COUNT[SCHEMA_ROWS_COUNT] = {1, 1, 0, 2, 1, 1, 1, 3};
 
 #define OID_TEXT_ARRAY 1009u
+#define NICENESS 10
 
 struct schema_load {
     pool_t *pool;
@@ -84,12 +87,19 @@ static void on_retry(void *arg)
     load->build = schema_build_create(load->options->schemas, load->options->schema_count);
 }
 
-/* Deriving keys and relationships of thousands of tables takes tens of milliseconds: on a thread of its own.
- */
-static void finish(void *arg)
+static void finish(schema_load_t *load)
 {
-    schema_load_t *load = arg;
     load->snapshot = schema_build_finish(load->build, load->version);
+    schema_build_destroy(load->build);
+    load->build = NULL;
+}
+
+/* Deriving keys and relationships of thousands of tables takes tens of milliseconds: on a thread of its own,
+ * which gives way to the loop. */
+static void run_finish(void *arg)
+{
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS);
+    finish(arg);
 }
 
 static void on_finished(void *arg)
@@ -113,7 +123,7 @@ static void on_tx_done(void *arg, const err_t *error)
     schema_load_t *load = arg;
     load->tx = NULL;
     if (error == NULL) {
-        load->finishing = offload_start(load->loop, finish, on_finished, on_dropped, load);
+        load->finishing = offload_start(load->loop, run_finish, on_finished, on_dropped, load);
         return;
     }
     load->on_done(load->arg, NULL, error);
@@ -156,6 +166,7 @@ schema_load_t *schema_load_start(loop_t *loop, db_pool_t *pool, const schema_cac
                                 .setting_count = 4,
                                 .is_read_only = true,
                                 .is_exclusive = true,
+                                .is_background = true,
                                 .stmts = load->stmts,
                                 .stmt_count = SCHEMA_ROWS_COUNT};
     if (options->sleep_ms > 0)
