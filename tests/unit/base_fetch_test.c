@@ -177,7 +177,7 @@ static void failures_have_their_codes(void **state)
     fetch_response_t out;
     fetch_request_t request = {.url = STR("http://127.0.0.1:1/"), .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "connect");
-    request = (fetch_request_t){.url = url("/much-later"), .timeout_ms = 100, .addr_policy = TARGET_ANY};
+    request = (fetch_request_t){.url = url("/when-told"), .timeout_ms = 100, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "timeout");
     assert_true(out.elapsed_us >= 100000);
     request = (fetch_request_t){.url = url("/hello"), .response_max = 4, .addr_policy = TARGET_ANY};
@@ -195,8 +195,8 @@ static void failures_have_their_codes(void **state)
         (fetch_request_t){.url = url("/"), .headers = &split, .header_count = 1, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "protocol");
     static const volatile bool is_cancelled = true;
-    request = (fetch_request_t){
-        .url = url("/much-later"), .is_cancelled = &is_cancelled, .addr_policy = TARGET_ANY};
+    request =
+        (fetch_request_t){.url = url("/when-told"), .is_cancelled = &is_cancelled, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "cancelled");
 }
 

@@ -52,13 +52,23 @@ static void on_later(void *arg)
     atomic_fetch_sub(&laters, 1);
 }
 
-static void answer_later(http_request_t *request, int delay_ms)
+/* Answers once it is told to, or the client has gone. */
+static void on_look(void *arg)
+{
+    later_t *later = arg;
+    if (http_handle_get(later->handle) != NULL && !atomic_load(&harness.is_told))
+        loop_timer_start(loop, &later->timer, 20, on_look, later);
+    else
+        on_later(later);
+}
+
+static void answer_later(http_request_t *request, int delay_ms, void (*on_timer)(void *arg))
 {
     later_t *later = calloc(1, sizeof(*later));
     atomic_fetch_add(&laters, 1);
     later->handle = http_handle_create(request);
     http_handle_release(http_handle_create(request)); /* a second one does no harm */
-    loop_timer_start(loop, &later->timer, delay_ms, on_later, later);
+    loop_timer_start(loop, &later->timer, delay_ms, on_timer, later);
 }
 
 typedef struct {
@@ -247,9 +257,9 @@ static void on_request(void *arg, http_request_t *request)
         http_send(request, 200, STR_NULL, STR("first"));
         http_send(request, 500, STR_NULL, STR("second"));
     } else if (str_eq(path, STR("/later")))
-        answer_later(request, 50);
-    else if (str_eq(path, STR("/much-later")))
-        answer_later(request, 400);
+        answer_later(request, 50, on_later);
+    else if (str_eq(path, STR("/when-told")))
+        answer_later(request, 20, on_look);
     else if (str_eq(path, STR("/stream")))
         begin_stream(request, -1);
     else if (str_eq(path, STR("/sized")))

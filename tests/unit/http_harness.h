@@ -14,6 +14,7 @@ typedef struct {
     atomic_int requests, gone_requests, disposed_requests, gone_streams, full_writes, drained_streams;
     atomic_int ws_closed, ws_close_code, ws_messages, ws_drained;
     atomic_bool is_drained;
+    atomic_bool is_told; /* what waits for it is answered now */
     atomic_long largest_queue;
 } harness_t;
 

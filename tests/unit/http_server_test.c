@@ -305,15 +305,14 @@ static void a_client_that_leaves_ends_its_request(void **state)
 {
     (void)state;
     int fd = client_connect(harness.port);
-    client_send_text(fd, "GET /much-later HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_send_text(fd, "GET /when-told HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(harness_wait(&harness.requests, 1));
     close(fd);
     assert_true(harness_wait(&harness.disposed_requests, 1));
-    assert_int_equal(harness.gone_requests, 0); /* the pool went before the timer fired */
     assert_true(harness_wait(&harness.gone_requests, 1));
     assert_true(harness_wait_connections(0));
     fd = client_connect(harness.port); /* a reset instead of a goodbye, with the next request already sent */
-    client_send_text(fd, "GET /much-later HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_send_text(fd, "GET /when-told HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(harness_wait(&harness.requests, 2));
     struct linger hard = {.l_onoff = 1};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
