@@ -206,9 +206,10 @@ err_t *auth_session_for_user(gateway_t *gateway, pool_t *pool, str_t user_id, co
 
 static void add_cookie(api_task_t *task, str_t access_token, int64_t max_age)
 {
-    str_t value = pool_printf(
-        task->pool, AUTH_SESSION_COOKIE "=%.*s; Path=/executor/v1/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
-        STR_ARG(access_token), (long long)max_age, task->is_tls ? "; Secure" : "");
+    str_t value = pool_printf(task->pool,
+                              AUTH_SESSION_COOKIE
+                              "=%.*s; Path=/executor/v1/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+                              STR_ARG(access_token), (long long)max_age, task->is_tls ? "; Secure" : "");
     api_task_add_header(task, STR("set-cookie"), value);
 }
 

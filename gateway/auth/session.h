@@ -58,7 +58,8 @@ err_t *auth_refresh_token_insert(auth_scope_t *scope, str_t user_id, str_t sessi
 err_t *auth_session_refresh(auth_scope_t *scope, str_t refresh_token, auth_session_t *session,
                             str_t *json) MUST_CHECK;
 
-/* What goes with every answer that holds a session: the cookie for /executor/v1/, and that nobody keeps it. */
+/* What goes with every answer that holds a session: the cookie for /executor/v1/, and that nobody keeps it.
+ */
 void auth_session_mark_reply(api_task_t *task, const auth_session_t *session);
 /* Takes the cookie back. */
 void auth_session_clear_cookie(api_task_t *task);
