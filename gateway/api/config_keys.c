@@ -40,7 +40,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"BASALT_DB_QUEUE", CONFIG_INT, "0", false, true, "Requests that wait for a connection; beyond it 503 PGRST003; 0: four for each, at least 1,000"},
     {"PGRST_DB_POOL_MAX_IDLETIME PGRST_DB_POOL_TIMEOUT", CONFIG_INT, "30", false, true, "Seconds before an idle connection is closed"},
     {"PGRST_DB_POOL_MAX_LIFETIME", CONFIG_INT, "1800", false, true, "Seconds before a connection is replaced"},
-    {"PGRST_DB_POOL_AUTOMATIC_RECOVERY", CONFIG_BOOL, "true", false, false, "Reconnect after the database went away; false: the gateway ends with status 1"},
+    {"PGRST_DB_POOL_AUTOMATIC_RECOVERY", CONFIG_BOOL, "true", false, true, "Reconnect after the database went away; false: the gateway ends with status 1"},
     {"PGRST_DB_PREPARED_STATEMENTS", CONFIG_BOOL, "true", false, true, "Use prepared statements"},
     {"BASALT_DB_LIBPQ", CONFIG_BOOL, "false", false, true, "Exchange all messages with the database through libpq, as is always done on encrypted connections"},
     /* REST */
@@ -57,7 +57,7 @@ const config_key_t GATEWAY_CONFIG_KEYS[] = {
     {"PGRST_DB_TX_END", CONFIG_STRING, "commit", false, true, "commit, commit-allow-override, rollback or rollback-allow-override"},
     {"PGRST_DB_HOISTED_TX_SETTINGS", CONFIG_STRING, "statement_timeout, plan_filter.statement_cost_limit, default_transaction_isolation", false, true, "Settings of functions that are applied to the transaction"},
     {"BASALT_SCHEMA_POLL", CONFIG_DURATION_MS, "10s", false, true, "Looking for changes of the catalog where no event trigger tells of them; 0: never"},
-    {"PGRST_DB_CHANNEL", CONFIG_STRING, "pgrst", false, false, "Channel for reload notifications"},
+    {"PGRST_DB_CHANNEL", CONFIG_STRING, "pgrst", false, true, "Channel for reload notifications"},
     {"PGRST_DB_CHANNEL_ENABLED", CONFIG_BOOL, "true", false, true, "Listen on the channel"},
     {"PGRST_INTERNAL_SCHEMA_CACHE_QUERY_SLEEP", CONFIG_INT, "0", false, true, "Milliseconds that each load of the schema cache is held up, for tests"},
     {"PGRST_DB_CONFIG", CONFIG_BOOL, "true", false, true, "Read pgrst.* settings of the role from the database"},

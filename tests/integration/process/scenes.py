@@ -208,6 +208,19 @@ def no_notification_is_lost_with_the_listening_connection():
     sql("drop table api.lost0, api.lost1, api.lost2")
 
 
+def the_channel_and_the_recovery_change_with_a_reload():
+    path = write("channel.conf", 'db-channel = "one"\n')
+    with Gateway([path]) as gateway:
+        until("it listens", lambda: '"channel":"one"' in "".join(gateway.events("db_listening")))
+        write("channel.conf", 'db-channel = "two"\ndb-pool-automatic-recovery = false\n')
+        gateway.signal(signal.SIGUSR2)
+        until("it listens anew", lambda: '"channel":"two"' in "".join(gateway.events("db_listening")))
+        sql("create table api.told (id int); grant select on api.told to anon; notify two, 'reload schema'")
+        until("the table is known", lambda: ask("GET", "/told")[0] == 200)
+        sql("drop table api.told; select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
+        expect(gateway.process.wait(timeout=60), 1, "without recovery")
+
+
 def beside_a_standby_the_primary_is_listened_to():
     database("standby")
     _, behind = BASE["PGRST_DB_URI"].split("?host=")
