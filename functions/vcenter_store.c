@@ -1,14 +1,17 @@
 #include "functions/vcenter_store.h"
 
+#include "functions/vcenter_items.h"
+
 /* Lists that are stored alike: a row is known by its key and its vCenter; absent members leave what is
  * stored. */
 typedef struct {
     const char *list, *table, *key, *name; /* name: the member that people know it by */
-    const char *columns;
+    const char *columns;                   /* NULL: taken elsewhere */
     const char *gone; /* what becomes of rows that the service no longer has; NULL: deleted */
 } part_t;
 
 static const part_t PARTS[] = {
+    {"hosts", "vcenter_hosts", "vcenter_id", "name", NULL, "status = 'removed'"},
     {"clusters", "vcenter_clusters", "cluster_name", "cluster_name",
      "vcenter_id, total_cpu_mhz, used_cpu_mhz, total_memory_bytes, used_memory_bytes, total_storage_bytes,"
      " used_storage_bytes, host_count, vm_count, ha_enabled, drs_enabled, drs_automation_level, "
@@ -50,7 +53,16 @@ static const part_t PARTS[] = {
 
 #define GONE_SQL                                                                                             \
     " where source_vcenter_id = $2::uuid"                                                                    \
-    "   and not exists (select from jsonb_array_elements($1::jsonb) where value ->> '%2$s' = t.%2$s)"
+    "   and not exists (select from jsonb_array_elements_text($1::jsonb) as present where present = t.%2$s)"
+
+/* What was registered anew has another id, and its name is unique within the vCenter. */
+static const char RENEWED_SQL[] =
+    "update public.vcenter_vms t set vcenter_id = item.value ->> 'vcenter_id'"
+    "  from jsonb_array_elements($1::jsonb) as item"
+    " where t.source_vcenter_id = $2::uuid and t.name = item.value ->> 'name' and t.overall_status = "
+    "'removed'"
+    "   and not exists (select from public.vcenter_vms o where o.source_vcenter_id = $2::uuid"
+    "                                                      and o.vcenter_id = item.value ->> 'vcenter_id')";
 
 static const char PLACE_SQL[] =
     "update public.vcenter_vms v set host_id = h.id"
@@ -59,12 +71,6 @@ static const char PLACE_SQL[] =
     "                             and h.source_vcenter_id is not distinct from $2::uuid"
     " where v.vcenter_id = item.value ->> 'vcenter_id' and v.source_vcenter_id is not distinct from $2::uuid"
     "   and v.host_id is distinct from h.id";
-
-static const char HOSTS_GONE_SQL[] =
-    "update public.vcenter_hosts t set status = 'removed'"
-    " where source_vcenter_id = $2::uuid and status is distinct from 'removed'"
-    "   and not exists (select from jsonb_array_elements($1::jsonb) where value ->> 'vcenter_id' = "
-    "t.vcenter_id)";
 
 /* A group that somebody made under a cluster's name stays theirs. */
 static const char GROUPS_SQL[] =
@@ -85,105 +91,129 @@ static const char GROUPS_SQL[] =
     "  where h.server_id is not null and h.source_vcenter_id is not distinct from $1::uuid"
     " on conflict (server_group_id, server_id) do nothing";
 
-/* What the store is about to do with one list. */
-typedef struct {
-    api_task_t *task;
-    db_session_t *session;
-    str_t source; /* row of vcenters, or null */
-    sync_summary_t *summary;
-} store_t;
+/* Keys of alarms are unique in the table, and repeat across vCenters. */
+static str_t key_of(const vcenter_store_t *store, const part_t *part, str_t key)
+{
+    bool repeats = part->gone == NULL && !str_is_null(store->source);
+    return repeats ? pool_concat(store->task->pool, 3, store->source, STR("/"), key) : key;
+}
 
-/* One bad item costs the others nothing: after an error each goes alone. */
-static err_t *take_part(const store_t *store, const part_t *part, const json_t *items)
+static void qualify_alarms(const vcenter_store_t *store, const part_t *part, const json_t *alarms)
+{
+    size_t i;
+    json_t *alarm;
+    json_array_foreach(alarms, i, alarm)
+    {
+        str_t key = key_of(store, part, read_json_str(alarm, part->key));
+        json_object_set_new(alarm, part->key, json_stringn(key.base, key.len));
+    }
+}
+
+/* --- what is gone --- */
+
+/* The keys as a JSON array; the null string when nothing is known of the list. */
+static str_t read_present(const vcenter_store_t *store, const part_t *part, const json_t *inventory)
 {
     size_t i;
     json_t *item;
-    pool_t *pool = store->task->pool;
-    str_t sql = pool_printf(pool, UPSERT_SQL, part->table, part->key, part->columns);
-    err_t *err = sync_try(store->session, sql, DB_PARAMS(read_json_dump(pool, items), store->source), NULL);
-    if (err == NULL || err->status == 503)
-        return err;
-    json_array_foreach(items, i, item)
+    const json_t *named = read_json_object(inventory, "present");
+    const json_t *list = read_json_array(named != NULL ? named : inventory, part->list);
+    if (list == NULL)
+        return STR_NULL;
+    json_t *keys = json_array();
+    json_array_foreach(list, i, item)
     {
-        str_t one = pool_concat(pool, 3, STR("["), read_json_dump(pool, item), STR("]"));
-        err = sync_try(store->session, sql, DB_PARAMS(one, store->source), NULL);
-        if (err != NULL && err->status == 503)
-            return err;
-        if (err != NULL)
-            sync_summary_fail(
-                store->task, store->summary,
-                pool_printf(pool, "%s %.*s", part->list, STR_ARG(read_json_str(item, part->name))),
-                fn_error_text(store->task, err));
+        str_t key = named == NULL          ? read_json_str(item, part->key)
+                    : json_is_string(item) ? str_make(json_string_value(item), json_string_length(item))
+                                           : STR_NULL;
+        key = key_of(store, part, key);
+        json_array_append_new(keys, json_stringn(key.len > 0 ? key.base : "", key.len));
     }
-    return NULL;
+    str_t text = read_json_dump(store->task->pool, keys);
+    json_decref(keys);
+    return text;
 }
 
-static err_t *mark_gone(const store_t *store, const part_t *part, str_t items)
+static err_t *mark_gone(const vcenter_store_t *store, const part_t *part, str_t present)
 {
     pool_t *pool = store->task->pool;
     str_t sql = part->gone != NULL
                     ? pool_printf(pool, "update public.%1$s t set %3$s" GONE_SQL " and not (%3$s) is true",
                                   part->table, part->key, part->gone)
                     : pool_printf(pool, "delete from public.%1$s t" GONE_SQL, part->table, part->key);
-    return db_session_query(store->session, sql, DB_PARAMS(items, store->source), NULL);
+    err_t *err = db_session_query(store->session, sql, DB_PARAMS(present, store->source), NULL);
+    return err != NULL ? err : vcenter_links_end(store, part->list, present);
 }
 
-/* Keys of alarms are unique in the table, and repeat across vCenters. */
-static void qualify_alarms(const store_t *store, const json_t *alarms)
+/* Before anything is stored: names and links of what is gone are free for what comes. */
+static err_t *mark_all(const vcenter_store_t *store, const json_t *inventory)
 {
-    size_t i;
-    json_t *alarm;
-    json_array_foreach(alarms, i, alarm)
-    {
-        str_t key =
-            pool_concat(store->task->pool, 3, store->source, STR("/"), read_json_str(alarm, "alarm_key"));
-        json_object_set_new(alarm, "alarm_key", json_stringn(key.base, key.len));
+    err_t *err = NULL;
+    for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]) && err == NULL; i++) {
+        str_t present = read_present(store, &PARTS[i], inventory);
+        if (!str_is_null(present))
+            err = mark_gone(store, &PARTS[i], present);
     }
-}
-
-static err_t *store_part(const store_t *store, const part_t *part, const json_t *items, bool is_complete)
-{
-    if (part->gone == NULL && !str_is_null(store->source))
-        qualify_alarms(store, items);
-    err_t *err = json_array_size(items) > 0 ? take_part(store, part, items) : NULL;
-    if (err == NULL && is_complete)
-        err = mark_gone(store, part, read_json_dump(store->task->pool, items));
     return err;
 }
 
-static err_t *store_hosts(const store_t *store, const sync_request_t *request, const json_t *hosts,
-                          bool is_complete)
+/* --- what is there --- */
+
+static err_t *take_part(const vcenter_store_t *store, const part_t *part, const json_t *items)
+{
+    vcenter_items_t what = {
+        .list = part->list,
+        .name = part->name,
+        .sql = pool_printf(store->task->pool, UPSERT_SQL, part->table, part->key, part->columns)};
+    if (part->gone == NULL)
+        qualify_alarms(store, part, items);
+    return vcenter_items_take(store, &what, items);
+}
+
+static err_t *take_machines(const vcenter_store_t *store, const part_t *part, const json_t *items)
+{
+    vcenter_items_t renewed = {.list = "vms", .name = "name", .member = "name", .sql = FN_SQL(RENEWED_SQL)},
+                    placed = {.list = "vms", .name = "name", .member = "host", .sql = FN_SQL(PLACE_SQL)};
+    err_t *err = str_is_null(store->source) ? NULL : vcenter_items_take(store, &renewed, items);
+    if (err == NULL)
+        err = take_part(store, part, items);
+    return err != NULL ? err : vcenter_items_take(store, &placed, items);
+}
+
+static err_t *take_hosts(const vcenter_store_t *store, const sync_request_t *request, const json_t *hosts)
 {
     size_t i;
     json_t *host;
+    err_t *err = NULL;
     json_array_foreach(hosts, i, host)
     {
-        err_t *err = vcenter_hosts_take(store->task, store->session, request, host, store->summary);
-        if (err != NULL)
-            return err;
+        if (err == NULL)
+            err = vcenter_hosts_take(store->task, store->session, request, host, store->summary);
     }
-    if (!is_complete)
+    return err;
+}
+
+static err_t *take_list(const vcenter_store_t *store, const sync_request_t *request, const part_t *part,
+                        const json_t *items)
+{
+    if (items == NULL)
         return NULL;
-    err_t *err = db_session_query(store->session, FN_SQL(HOSTS_GONE_SQL),
-                                  DB_PARAMS(read_json_dump(store->task->pool, hosts), store->source), NULL);
-    return err != NULL ? err
-                       : db_session_query(store->session, FN_SQL(GROUPS_SQL), DB_PARAMS(store->source), NULL);
+    if (part->columns == NULL)
+        return take_hosts(store, request, items);
+    return strcmp(part->list, "vms") == 0 ? take_machines(store, part, items) : take_part(store, part, items);
 }
 
 err_t *vcenter_store(api_task_t *task, db_session_t *session, const sync_request_t *request,
                      const json_t *inventory, bool is_complete, sync_summary_t *summary)
 {
-    store_t store = {task, session, request->source, summary};
-    const json_t *hosts = read_json_array(inventory, "hosts"), *machines = read_json_array(inventory, "vms");
-    bool marks = is_complete && !str_is_null(request->source);
-    err_t *err = hosts != NULL ? store_hosts(&store, request, hosts, is_complete) : NULL;
-    for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]) && err == NULL; i++) {
-        const json_t *items = read_json_array(inventory, PARTS[i].list);
-        if (items != NULL)
-            err = store_part(&store, &PARTS[i], items, marks);
-    }
-    if (err == NULL && json_array_size(machines) > 0)
-        err = db_session_query(session, FN_SQL(PLACE_SQL),
-                               DB_PARAMS(read_json_dump(task->pool, machines), request->source), NULL);
+    size_t i, count = sizeof(PARTS) / sizeof(PARTS[0]);
+    vcenter_store_t store = {task, session, request->source, summary};
+    err_t *err = is_complete && !str_is_null(request->source) ? mark_all(&store, inventory) : NULL;
+    for (i = 0; i < count && err == NULL; i++)
+        err = take_list(&store, request, &PARTS[i], read_json_array(inventory, PARTS[i].list));
+    if (err == NULL && is_complete)
+        err = db_session_query(session, FN_SQL(GROUPS_SQL), DB_PARAMS(request->source), NULL);
+    for (i = 0; i < count && err == NULL; i++)
+        err = vcenter_links_take(&store, PARTS[i].list, read_json_array(inventory, PARTS[i].list));
     return err;
 }

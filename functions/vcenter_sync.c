@@ -29,11 +29,15 @@ static const char UPSERT_SQL[] =
 static const char LINK_SQL[] =
     "with server as ("
     "    update public.servers set vcenter_host_id = $1::uuid"
-    "     where service_tag = $2 and (vcenter_host_id is null or vcenter_host_id = $1::uuid) and $2 <> '' "
-    "and $2 not like 'VMware-%'"
+    "     where service_tag = $2 and $2 <> '' and $2 not like 'VMware-%'"
+    "       and (vcenter_host_id is null or vcenter_host_id = $1::uuid"
+    "            or exists (select from public.vcenter_hosts h"
+    "                        where h.id = servers.vcenter_host_id and h.status = 'removed'))"
     "    returning id"
     "), host as ("
-    "    update public.vcenter_hosts set server_id = server.id from server where vcenter_hosts.id = $1::uuid"
+    "    update public.vcenter_hosts h set server_id = case when h.id = $1::uuid then server.id end from "
+    "server"
+    "     where h.id = $1::uuid or (h.server_id = server.id and h.status = 'removed')"
     ")"
     " insert into public.audit_logs (user_id, action, details)"
     " select $3::uuid, 'auto_link_server', jsonb_build_object('vcenter_host', $1::text, 'server_id', "
@@ -139,7 +143,8 @@ static err_t *finish(api_task_t *task, db_session_t *session, const sync_request
     return err;
 }
 
-/* The executor sends whole inventories, and says so; scripts send hosts. */
+/* The executor sends whole inventories, and says so (the first part of one, when it is large); scripts send
+ * hosts. */
 static void take_all(api_task_t *task, const sync_request_t *request, const json_t *body, bool is_executor)
 {
     db_session_t *session = NULL;

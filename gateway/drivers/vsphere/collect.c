@@ -1,6 +1,6 @@
 #include "drivers/vsphere/soap.h"
 
-enum { PAGES_MAX = 10000, RENEWALS_MAX = 2, PAGE_DEFAULT = 500 };
+enum { PAGES_MAX = 10000, RENEWALS_MAX = 2, PAGE_DEFAULT = 500, REFS_MAX = 1000000 };
 
 /* --- objects --- */
 
@@ -169,20 +169,42 @@ static bool may_renew(vsphere_t *vsphere, const err_t *err, bool has_begun)
            vsphere->renewals++ < RENEWALS_MAX;
 }
 
-err_t *collect_refs(vsphere_t *vsphere, pool_t *pool, const soap_ref_t *refs, size_t ref_count,
-                    const collect_t *collect)
+static err_t *read_refs_renewing(vsphere_t *vsphere, pool_t *pool, const soap_ref_t *refs, size_t ref_count,
+                                 const collect_t *collect, bool *has_begun)
 {
-    bool has_begun = false;
-    err_t *err = ref_count > 0 ? read_refs(vsphere, pool, refs, ref_count, collect, &has_begun) : NULL;
-    while (may_renew(vsphere, err, has_begun)) {
+    err_t *err = read_refs(vsphere, pool, refs, ref_count, collect, has_begun);
+    while (may_renew(vsphere, err, *has_begun)) {
         err = session_login(vsphere, pool);
         if (err == NULL)
-            err = read_refs(vsphere, pool, refs, ref_count, collect, &has_begun);
+            err = read_refs(vsphere, pool, refs, ref_count, collect, has_begun);
     }
     return err;
 }
 
-err_t *collect_all(vsphere_t *vsphere, pool_t *pool, const collect_t *collect)
+static bool is_gone(const err_t *err)
+{
+    return str_eq(err->code, STR("fault")) && str_eq(err->details, STR("ManagedObjectNotFound"));
+}
+
+/* Halving finds the object that is gone, and makes answers that are too large smaller. */
+err_t *collect_refs(vsphere_t *vsphere, pool_t *pool, const soap_ref_t *refs, size_t ref_count,
+                    const collect_t *collect)
+{
+    bool has_begun = false;
+    if (ref_count == 0)
+        return NULL;
+    err_t *err = read_refs_renewing(vsphere, pool, refs, ref_count, collect, &has_begun);
+    if (err == NULL || has_begun || !(is_gone(err) || str_eq(err->code, STR("too_large"))))
+        return err;
+    if (ref_count == 1)
+        return is_gone(err) ? NULL : err;
+    err = collect_refs(vsphere, pool, refs, ref_count / 2, collect);
+    return err != NULL
+               ? err
+               : collect_refs(vsphere, pool, refs + ref_count / 2, ref_count - ref_count / 2, collect);
+}
+
+static err_t *collect_view(vsphere_t *vsphere, pool_t *pool, const collect_t *collect)
 {
     bool has_begun = false;
     err_t *err = read_view(vsphere, pool, collect, &has_begun);
@@ -191,5 +213,58 @@ err_t *collect_all(vsphere_t *vsphere, pool_t *pool, const collect_t *collect)
         if (err == NULL)
             err = read_view(vsphere, pool, collect, &has_begun);
     }
+    return err;
+}
+
+/* --- long lists --- */
+
+typedef struct {
+    pool_t *pool;
+    soap_ref_t *refs;
+    size_t count, capacity;
+} ref_list_t;
+
+static void on_ref(void *arg, pool_t *page, const object_t *object)
+{
+    ref_list_t *list = arg;
+    (void)page;
+    if (list->count > REFS_MAX)
+        return;
+    if (list->count == list->capacity) {
+        soap_ref_t *larger = POOL_ARRAY(list->pool, soap_ref_t, list->capacity * 2 + 64);
+        if (list->count > 0)
+            memcpy(larger, list->refs, list->count * sizeof(*larger));
+        list->refs = larger;
+        list->capacity = list->capacity * 2 + 64;
+    }
+    list->refs[list->count++] =
+        (soap_ref_t){pool_str(list->pool, object->ref.type), pool_str(list->pool, object->ref.id)};
+}
+
+static err_t *collect_groups(vsphere_t *vsphere, const ref_list_t *list, const collect_t *collect)
+{
+    err_t *err = NULL;
+    for (size_t done = 0, more; done < list->count && err == NULL; done += more) {
+        more = list->count - done < (size_t)collect->page ? list->count - done : (size_t)collect->page;
+        err = collect_refs(vsphere, list->pool, list->refs + done, more, collect);
+    }
+    return err;
+}
+
+err_t *collect_all(vsphere_t *vsphere, pool_t *pool, const collect_t *collect)
+{
+    static const char *const NAME[] = {"name", NULL};
+    if (collect->page == 0)
+        return collect_view(vsphere, pool, collect);
+    pool_t *passing = pool_create(); /* the list and the requests are of no use afterwards */
+    ref_list_t list = {.pool = passing};
+    collect_t names = {.type = collect->type, .paths = NAME, .on_object = on_ref, .arg = &list};
+    err_t *err = collect_view(vsphere, passing, &names);
+    if (err == NULL && list.count > REFS_MAX) /* a part would pass for the whole */
+        err = err_make(passing, 502, ERR_FAMILY_UPSTREAM, "protocol", "The service lists too many objects");
+    if (err == NULL)
+        err = collect_groups(vsphere, &list, collect);
+    err = err != NULL ? err_copy(pool, err) : NULL;
+    pool_destroy(passing);
     return err;
 }

@@ -86,6 +86,32 @@ static err_t *read_names(inventory_t *inventory)
     return err;
 }
 
+/* --- names of custom attributes --- */
+
+static void on_fields(void *arg, pool_t *pool, const object_t *object)
+{
+    inventory_t *inventory = arg;
+    const xmlNode *fields = object_value(object, "field");
+    inventory->has_fields = true;
+    for (const xmlNode *node = xml_child(fields, "CustomFieldDef"); node != NULL;
+         node = xml_next(node, "CustomFieldDef")) {
+        str_t key = xml_text(pool, xml_child(node, "key")), name = xml_text(pool, xml_child(node, "name"));
+        if (key.len > 0 && name.len > 0)
+            map_put(inventory->fields, pool_str(inventory->pool, key), pool_cstr(inventory->pool, name));
+    }
+}
+
+/* A service may have no such manager, or not let everybody see it: that costs only the attributes. */
+static err_t *read_fields(inventory_t *inventory)
+{
+    static const char *const PATHS[] = {"field", NULL};
+    soap_ref_t manager = inventory->vsphere->fields_manager;
+    collect_t collect = {
+        .type = "CustomFieldsManager", .paths = PATHS, .on_object = on_fields, .arg = inventory};
+    err_t *err = collect_refs(inventory->vsphere, inventory->pool, &manager, manager.id.len > 0, &collect);
+    return err != NULL && str_eq(err->code, STR("fault")) ? NULL : err;
+}
+
 static void free_json(void *arg)
 {
     json_decref(arg);
@@ -95,6 +121,7 @@ err_t *vsphere_inventory(vsphere_t *vsphere, pool_t *pool, json_t **out)
 {
     static const char *const LISTS[] = {"hosts", "clusters", "vms", "datastores", "networks", "alarms"};
     static err_t *(*const PARTS[])(inventory_t * inventory) = {read_names,
+                                                               read_fields,
                                                                inventory_read_clusters,
                                                                inventory_read_hosts,
                                                                inventory_read_datastores,
@@ -107,7 +134,9 @@ err_t *vsphere_inventory(vsphere_t *vsphere, pool_t *pool, json_t **out)
                              .out = json_object(),
                              .names = map_create(pool, 256),
                              .parents = map_create(pool, 256),
-                             .rows = map_create(pool, 256)};
+                             .rows = map_create(pool, 256),
+                             .fields = map_create(pool, 32),
+                             .foreign = map_create(pool, 32)};
     pool_on_dispose(pool, free_json, inventory.out);
     put_about(inventory.out, &about);
     for (size_t i = 0; i < sizeof(LISTS) / sizeof(LISTS[0]); i++)

@@ -14,6 +14,9 @@ typedef struct {
     map_t *names;   /* object id -> name */
     map_t *parents; /* object id -> id of its parent (folders, compute resources) */
     map_t *rows;    /* object id -> json_t of its row, borrowed from `out` */
+    map_t *fields;  /* number of a custom field -> its name */
+    map_t *foreign; /* id of a network in the system that manages it -> object id */
+    bool has_fields;
 } inventory_t;
 
 /* Members are left out where the service says nothing. */

@@ -33,6 +33,7 @@ static err_t *ask_service(vsphere_t *vsphere, pool_t *pool)
     vsphere->session_manager = soap_read_ref(vsphere->pool, xml_child(content, "sessionManager"));
     vsphere->property_collector = soap_read_ref(vsphere->pool, xml_child(content, "propertyCollector"));
     vsphere->view_manager = soap_read_ref(vsphere->pool, xml_child(content, "viewManager"));
+    vsphere->fields_manager = soap_read_ref(vsphere->pool, xml_child(content, "customFieldsManager"));
     vsphere->about =
         (vsphere_about_t){.name = xml_text(vsphere->pool, xml_at(content, "about.fullName")),
                           .version = xml_text(vsphere->pool, xml_at(content, "about.version")),

@@ -21,6 +21,7 @@ struct vsphere {
     int64_t due_us;        /* end of the deadline; 0: not yet begun */
     vsphere_about_t about; /* in pool */
     soap_ref_t root_folder, session_manager, property_collector, view_manager;
+    soap_ref_t fields_manager; /* empty where there is none */
 };
 
 typedef struct {
@@ -55,15 +56,18 @@ soap_ref_t object_ref(pool_t *pool, const object_t *object, const char *path);
 
 typedef struct {
     const char *type;
-    const char *const *paths;                                           /* ends with NULL */
-    int page;                                                           /* objects of one answer */
+    const char *const *paths; /* ends with NULL */
+    int page;                 /* how many objects are asked for at once; 0: all, they are small */
     void (*on_object)(void *arg, pool_t *pool, const object_t *object); /* `pool` lives as long as the page */
     void *arg;
 } collect_t;
 
-/* All objects of the type below the root folder, subtypes included. */
+/* All objects of the type below the root folder, subtypes included. With a page they are listed first and
+ * then asked for in groups of that size, so that no answer is large, whether the service knows pages or not.
+ */
 err_t *collect_all(vsphere_t *vsphere, pool_t *pool, const collect_t *collect) MUST_CHECK;
-/* Only the objects named. */
+/* Only the objects named, in one answer. One that is gone costs the others nothing; an answer that is too
+ * large is asked for in halves. */
 err_t *collect_refs(vsphere_t *vsphere, pool_t *pool, const soap_ref_t *refs, size_t ref_count,
                     const collect_t *collect) MUST_CHECK;
 

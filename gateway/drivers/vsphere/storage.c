@@ -12,6 +12,25 @@ static const char *const STORE_PATHS[] = {"name",
                                           "vm",
                                           NULL};
 
+/* Which hosts have it mounted, where, and how. */
+static json_t *read_mounts(pool_t *pool, const xmlNode *mounts)
+{
+    json_t *list = json_array();
+    for (const xmlNode *node = xml_child(mounts, "DatastoreHostMount"); node != NULL;
+         node = xml_next(node, "DatastoreHostMount")) {
+        json_t *row = json_object();
+        const xmlNode *info = xml_child(node, "mountInfo");
+        str_t mode = xml_text(pool, xml_child(info, "accessMode"));
+        put_text(row, "host", xml_text(pool, xml_child(node, "key")));
+        put_text(row, "mount_path", xml_text(pool, xml_child(info, "path")));
+        put_bool(row, "accessible", xml_text(pool, xml_child(info, "accessible")));
+        if (mode.len > 0)
+            json_object_set_new(row, "read_only", json_boolean(str_eq(mode, STR("readOnly"))));
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 static void on_store(void *arg, pool_t *pool, const object_t *object)
 {
     json_t *row = inventory_row(arg, "datastores", object);
@@ -21,7 +40,9 @@ static void on_store(void *arg, pool_t *pool, const object_t *object)
     put_int(row, "free_bytes", object_text(pool, object, "summary.freeSpace"));
     put_bool(row, "accessible", object_text(pool, object, "summary.accessible"));
     put_text(row, "maintenance_mode", object_text(pool, object, "summary.maintenanceMode"));
-    add_int(row, "host_count", (int64_t)xml_count(object_value(object, "host"), "DatastoreHostMount"));
+    json_t *mounts = read_mounts(pool, object_value(object, "host"));
+    add_int(row, "host_count", (int64_t)json_array_size(mounts));
+    json_object_set_new(row, "hosts", mounts);
     add_int(row, "vm_count", (int64_t)xml_count(object_value(object, "vm"), "ManagedObjectReference"));
 }
 
@@ -58,20 +79,25 @@ err_t *inventory_read_datastores(inventory_t *inventory)
 
 /* --- networks and port groups --- */
 
-static const char *const NETWORK_PATHS[] = {"name", "summary.accessible", "host", "vm", "tag", NULL};
+static const char *const NETWORK_PATHS[] = {"name", "summary", "host", "vm", "tag", NULL};
 static const char *const GROUP_PATHS[] = {"config.distributedVirtualSwitch", "config.defaultPortConfig",
                                           NULL};
 
 /* Port groups are networks too, so the list has both. */
 static void on_network(void *arg, pool_t *pool, const object_t *object)
 {
-    json_t *row = inventory_row(arg, "networks", object);
+    inventory_t *inventory = arg;
+    json_t *row = inventory_row(inventory, "networks", object);
+    str_t foreign = object_text(pool, object, "summary.opaqueNetworkId");
     const xmlNode *tags = object_value(object, "tag");
     put_text(row, "name", object_text(pool, object, "name"));
     put_text(row, "network_type", object->ref.type);
     put_bool(row, "accessible", object_text(pool, object, "summary.accessible"));
     add_int(row, "host_count", (int64_t)xml_count(object_value(object, "host"), "ManagedObjectReference"));
     add_int(row, "vm_count", (int64_t)xml_count(object_value(object, "vm"), "ManagedObjectReference"));
+    if (foreign.len > 0)
+        map_put(inventory->foreign, pool_str(inventory->pool, foreign),
+                pool_cstr(inventory->pool, object->ref.id));
     for (const xmlNode *tag = xml_child(tags, "Tag"); tag != NULL; tag = xml_next(tag, "Tag")) {
         if (str_eq(xml_text(pool, xml_child(tag, "key")), STR("SYSTEM/DVS.UPLINKPG")))
             put_bool(row, "uplink_port_group", STR("true"));

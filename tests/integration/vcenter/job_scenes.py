@@ -1,4 +1,5 @@
 """The scheduled way: a vCenter is due, its job is queued, an executor takes it, the gateway stores the inventory."""
+from link_scenes import stored
 from stand import free_port, sql, until
 
 FINAL = ("completed", "failed", "cancelled")
@@ -15,8 +16,8 @@ def snapshot(source):
     """What is stored of one vCenter, without what every sync changes."""
     tables = {"vcenter_hosts": "vcenter_id", "vcenter_vms": "vcenter_id", "vcenter_datastores": "vcenter_id",
               "vcenter_networks": "vcenter_id", "vcenter_clusters": "cluster_name"}
-    return {table: sql("select to_jsonb(t) - '{id,host_id,source_vcenter_id,last_sync,created_at,updated_at}'::text[] as row "
-                       "from %s t where source_vcenter_id = '%s' order by %s" % (table, source, key)) for table, key in tables.items()}
+    return stored(), {table: sql("select to_jsonb(t) - '{id,host_id,source_vcenter_id,last_sync,created_at,updated_at}'::text[] as row "
+                                "from %s t where source_vcenter_id = '%s' order by %s" % (table, source, key)) for table, key in tables.items()}
 
 
 def scheduled(stand, count, people, peer):

@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "functions_net"))
 sys.path.insert(0, HERE)
 from stand import Count, NetStand, free_port, sql  # noqa: E402
+from link_scenes import links, networks_of, relinked, renewed, snapshots_of  # noqa: E402
 from job_scenes import connectivity, scheduled  # noqa: E402
 from tool_scenes import openmanage_tool, vcenter_tool  # noqa: E402
 from vcsim import VCenter  # noqa: E402
@@ -95,7 +96,7 @@ def machine_truth(machine, hosts, clusters):
             "guest_os": machine["Summary"]["Config"]["GuestFullName"] or None, "cpu_count": machine["Summary"]["Config"]["NumCpu"],
             "memory_mb": machine["Summary"]["Config"]["MemorySizeMB"], "overall_status": machine["OverallStatus"],
             "is_template": config["Template"], "hardware_version": config["Version"] or None, "firmware": config["Firmware"] or None,
-            "disk_gb": sum(disks) / 1048576, "snapshot_count": 0, "resource_pool": "Resources", "folder_path": "/DC0/vm",
+            "disk_gb": sum(disks) / 1048576, "snapshot_count": len(snapshots_of(machine)), "resource_pool": "Resources", "folder_path": "/DC0/vm",
             "tools_status": machine["Guest"]["ToolsStatus"] or None, "scsi_controller_type": "pvscsi"}
 
 
@@ -134,7 +135,7 @@ def inventory(stand, count, people, peer):
             {key: machine_truth(machine, hosts, clusters) for key, machine in machines.items()})
     compare(count, "datastores", by_id("vcenter_datastores"),
             {key: store_truth(store) for key, store in of_kind(truth, "Datastore").items()})
-    networks = dict(of_kind(truth, "Network"), **of_kind(truth, "DistributedVirtualPortgroup"))
+    networks = networks_of(truth)
     compare(count, "networks", by_id("vcenter_networks"), {
         key: {"name": network["Name"], "network_type": network["Self"]["Type"], "accessible": network["Summary"]["Accessible"],
               "vm_count": len(network["Vm"] or []), "host_count": len(network["Host"] or []),
@@ -197,13 +198,15 @@ def again(stand, count, people, peer):
                 and sql("select accessible from vcenter_datastores where name = 'gone'")[0]["accessible"] is False, "what vanished is marked, not deleted")
     count.check(sql("select status from vcenter_hosts where name = 'elsewhere'")[0]["status"] == "connected", "others' hosts are left alone")
     count.check(not sql("select 1 as one from vcenter_alarms where alarm_key = 'stale'"), "alarms that ended are removed")
-    sql("insert into vcenter_vms (name, vcenter_id, source_vcenter_id) select (select name from vcenter_vms where overall_status <> 'removed' "
-        "order by name limit 1) || '', 'vm-twin', null")
-    taken = sql("select name, vcenter_id from vcenter_vms where source_vcenter_id is not null and overall_status <> 'removed' order by name limit 1")[0]
-    sql("update vcenter_vms set vcenter_id = 'vm-old-id' where vcenter_id = '%s' and source_vcenter_id is not null" % taken["vcenter_id"])
+    name = sql("select name from vcenter_vms where overall_status <> 'removed' order by name limit 1")[0]["name"]
+    sql("alter table vcenter_vms add constraint refused check (name <> '%s') not valid" % name)
+    sql("update vcenter_vms set last_sync = null where name <> '%s'" % name)
     status, answer = stand.fn("sync-vcenter-direct", None, people["admin"])
-    count.check(status == 200 and answer["summary"]["errors"] == 1 and taken["name"] in answer["errors"][0]
-                and answer["summary"]["updated"] == len(truth), "a machine that cannot be taken is named and costs the others nothing", str(answer))
+    sql("alter table vcenter_vms drop constraint refused")
+    count.check(status == 200 and answer["errors"][0].startswith("vms %s: " % name) and len(answer["errors"]) == 1
+                and answer["summary"]["updated"] == len(truth)
+                and not sql("select name from vcenter_vms where last_sync is null and overall_status <> 'removed' and name <> '%s'" % name),
+                "a machine that cannot be taken is named and costs the others nothing", str(answer))
     sql("delete from servers where ip_address like '198.51.100.%'")
 
 
@@ -257,7 +260,7 @@ def stalled(stand, answers):
     peer.close()
 
 
-SCENES = [connection, rest_too, inventory, again, several, hostile, vcenter_tool, openmanage_tool, scheduled, connectivity]
+SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, connectivity]
 
 
 def main():

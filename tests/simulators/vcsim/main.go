@@ -24,6 +24,7 @@ import (
 	"crypto/tls"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -187,6 +188,8 @@ func (f *front) control(w http.ResponseWriter, r *http.Request) {
 		value = f.calls
 		f.calls = map[string]int{}
 		f.Unlock()
+	case "/control/undress":
+		undress()
 	case "/control/inventory":
 		value = inventory()
 	default:
@@ -199,7 +202,7 @@ func (f *front) control(w http.ResponseWriter, r *http.Request) {
 // inventory is what the simulator itself holds, for comparison.
 func inventory() map[string]interface{} {
 	found := map[string][]interface{}{}
-	for _, kind := range []string{"HostSystem", "ClusterComputeResource", "VirtualMachine", "Datastore", "Network", "DistributedVirtualPortgroup", "Folder"} {
+	for _, kind := range []string{"HostSystem", "ClusterComputeResource", "VirtualMachine", "Datastore", "Network", "DistributedVirtualPortgroup", "OpaqueNetwork", "Folder"} {
 		for _, entity := range all(kind) {
 			found[kind] = append(found[kind], entity)
 		}
@@ -251,7 +254,67 @@ func furnish() {
 		cluster.Configuration.DrsConfig.Enabled = types.NewBool(true)
 		cluster.Configuration.DrsConfig.DefaultVmBehavior = types.DrsBehaviorFullyAutomated
 	}
+	dress()
 	raise()
+}
+
+// value is one custom attribute of a machine.
+func value(key int32, text string) types.BaseCustomFieldValue {
+	return &types.CustomFieldStringValue{CustomFieldValue: types.CustomFieldValue{Key: key}, Value: text}
+}
+
+func snapshot(id, name string, hour int, children ...types.VirtualMachineSnapshotTree) types.VirtualMachineSnapshotTree {
+	return types.VirtualMachineSnapshotTree{Snapshot: types.ManagedObjectReference{Type: "VirtualMachineSnapshot", Value: id},
+		Name: name, Description: "made <by> hand", CreateTime: time.Date(2026, 3, 4, hour, 0, 0, 0, time.UTC), ChildSnapshotList: children}
+}
+
+// adapter finds a machine's first network adapter.
+func adapter(vm *simulator.VirtualMachine) (int, *types.VirtualEthernetCard) {
+	for i, device := range vm.Config.Hardware.Device {
+		if card, ok := device.(types.BaseVirtualEthernetCard); ok {
+			return i, card.GetVirtualEthernetCard()
+		}
+	}
+	return -1, nil
+}
+
+// dress gives two machines snapshots, custom attributes, addresses, and an adapter on a network that another system manages.
+func dress() {
+	fields := simulator.Map.Get(*simulator.Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance).Content.CustomFieldsManager).(*simulator.CustomFieldsManager)
+	for i, name := range []string{"Owner <x>", "Cost & center", "unused"} {
+		fields.Field = append(fields.Field, types.CustomFieldDef{Key: int32(i + 100), Name: name, Type: "string"})
+	}
+	found := all("VirtualMachine")
+	if len(found) < 2 {
+		return
+	}
+	first, second := simulator.Map.Get(found[0].Reference()).(*simulator.VirtualMachine), simulator.Map.Get(found[1].Reference()).(*simulator.VirtualMachine)
+	current := types.ManagedObjectReference{Type: "VirtualMachineSnapshot", Value: "snapshot-3"}
+	first.Snapshot = &types.VirtualMachineSnapshotInfo{CurrentSnapshot: &current, RootSnapshotList: []types.VirtualMachineSnapshotTree{
+		snapshot("snapshot-1", "before & after", 5, snapshot("snapshot-2", "left", 6), snapshot("snapshot-3", "right", 7)), snapshot("snapshot-4", "", 8)}}
+	first.CustomValue = []types.BaseCustomFieldValue{value(100, "Zoë <ops>"), value(101, "")}
+	second.CustomValue = []types.BaseCustomFieldValue{value(101, "4711"), value(999, "of a field that is gone")}
+	if _, card := adapter(first); card != nil {
+		first.Guest.Net = []types.GuestNicInfo{{MacAddress: strings.ToUpper(card.MacAddress), Connected: false, DeviceConfigId: card.Key,
+			IpConfig: &types.NetIpConfigInfo{IpAddress: []types.NetIpConfigInfoIpAddress{{IpAddress: "192.0.2.7", PrefixLength: 24}, {IpAddress: "2001:db8::7", PrefixLength: 64}}}}}
+	}
+	foreign := simulator.Map.All("OpaqueNetwork")
+	if i, card := adapter(second); card != nil && len(foreign) > 0 {
+		network := foreign[0].(*mo.OpaqueNetwork)
+		summary := network.Summary.(*types.OpaqueNetworkSummary)
+		card.Backing = &types.VirtualEthernetCardOpaqueNetworkBackingInfo{OpaqueNetworkId: summary.OpaqueNetworkId, OpaqueNetworkType: summary.OpaqueNetworkType}
+		second.Config.Hardware.Device[i] = &types.VirtualVmxnet3{VirtualVmxnet: types.VirtualVmxnet{VirtualEthernetCard: *card}}
+		second.Guest.Net = []types.GuestNicInfo{{MacAddress: card.MacAddress, Connected: true, DeviceConfigId: card.Key, IpAddress: []string{"192.0.2.8"}}}
+	}
+}
+
+// undress takes from the first machine what hangs on it.
+func undress() {
+	vm := simulator.Map.Get(all("VirtualMachine")[0].Reference()).(*simulator.VirtualMachine)
+	if i, card := adapter(vm); card != nil {
+		vm.Config.Hardware.Device = append(vm.Config.Hardware.Device[:i:i], vm.Config.Hardware.Device[i+1:]...)
+	}
+	vm.Snapshot, vm.CustomValue = nil, nil
 }
 
 // raise lets one host have an alarm.
@@ -278,7 +341,7 @@ func main() {
 	flag.Parse()
 	model := simulator.VPX()
 	model.Cluster, model.ClusterHost, model.Machine, model.Host = *clusters, *hosts, *machines, *alone
-	model.DelayConfig.Delay = *delay
+	model.DelayConfig.Delay, model.OpaqueNetwork = *delay, 1
 	if err := model.Create(); err != nil {
 		log.Fatal(err)
 	}
