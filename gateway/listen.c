@@ -59,6 +59,7 @@ err_t *listen_api(gateway_t *gateway, pool_t *pool)
 {
     return listen_all(gateway, pool, false,
                       &(http_listen_t){.handler = api_dispatch,
+                                       .refusal = api_refusal,
                                        .tls_cert = config_str(gateway->config, "BASALT_TLS_CERT"),
                                        .tls_key = config_str(gateway->config, "BASALT_TLS_KEY"),
                                        .is_shared = config_bool(gateway->config, "PGRST_SERVER_REUSEPORT")});

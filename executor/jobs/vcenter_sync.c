@@ -7,7 +7,7 @@
 #include "base/read_json.h"
 
 /* Inventories of thousands of machines take their time, on the vCenter and in the database. */
-enum { EXCHANGE_MS = 60000, READ_MS = 600000, STORE_MS = 120000, IDS_MAX = 100 };
+enum { EXCHANGE_MS = 60000, READ_MS = 600000, IDS_MAX = 100 };
 
 /* details.sync_phase of one vCenter as the UI draws it, out of ten. */
 enum { PHASE_READING = 0, PHASE_STORING = 4, PHASE_DONE = 10 };
@@ -68,18 +68,6 @@ static err_t *ask(vcenter_t *sync, const json_t *row, json_t **inventory)
     return err;
 }
 
-static err_t *store(vcenter_t *sync, str_t id, json_t *inventory, json_t **answer)
-{
-    if (id.len > 0)
-        json_object_set_new(inventory, "vcenter_id", json_stringn(id.base, id.len));
-    json_object_set_new(inventory, "complete", json_true());
-    err_t *err = gateway_function_post(job_client(sync->job), sync->pool, STR("vcenter-sync"), inventory,
-                                       STORE_MS, answer);
-    if (err == NULL && !json_is_object(*answer))
-        err = err_make(sync->pool, 502, ERR_FAMILY_UPSTREAM, "gateway", "the gateway answered no object");
-    return err;
-}
-
 /* Where it stands: which of them, and how far with that. */
 static void note_phase(vcenter_t *sync, int phase, const char *verb, str_t name)
 {
@@ -110,12 +98,15 @@ static json_t *describe(const json_t *row, str_t id, const err_t *err, bool is_c
     return result;
 }
 
-static void add_counts(vcenter_t *sync, json_t *result, const json_t *inventory, const json_t *summary)
+static void add_counts(vcenter_t *sync, json_t *result, const json_t *inventory,
+                       const vcenter_stored_t *stored)
 {
-    static const char *const COUNTS[] = {"total", "new", "updated", "errors", "auto_linked"};
-    for (size_t i = 0; i < sizeof(COUNTS) / sizeof(COUNTS[0]); i++)
-        json_object_set_new(result, COUNTS[i], json_integer(read_json_int(summary, COUNTS[i], 0)));
-    job_add(sync->job, "auto_linked", read_json_int(summary, "auto_linked", 0));
+    json_object_set_new(result, "total", json_integer(stored->total));
+    json_object_set_new(result, "new", json_integer(stored->added));
+    json_object_set_new(result, "updated", json_integer(stored->updated));
+    json_object_set_new(result, "errors", json_integer(stored->failed));
+    json_object_set_new(result, "auto_linked", json_integer(stored->linked));
+    job_add(sync->job, "auto_linked", stored->linked);
     for (size_t i = 0; i < sizeof(LISTS) / sizeof(LISTS[0]); i++) {
         json_int_t count = (json_int_t)json_array_size(json_object_get(inventory, LISTS[i]));
         json_object_set_new(result, LISTS[i], json_integer(count));
@@ -123,25 +114,10 @@ static void add_counts(vcenter_t *sync, json_t *result, const json_t *inventory,
     }
 }
 
-/* What came of one; takes `result`. Items that could not be stored are named in the log. */
-static void publish(vcenter_t *sync, json_t *result, const json_t *inventory, const json_t *answer)
-{
-    const json_t *summary = read_json_object(answer, "summary"), *text;
-    size_t i;
-    if (summary != NULL)
-        add_counts(sync, result, inventory, summary);
-    json_array_foreach(read_json_array(answer, "errors"), i, text)
-    {
-        if (json_is_string(text))
-            job_log(sync->job, "WARN", "%.*s: %s", STR_ARG(read_json_str(result, "vcenter_name")),
-                    json_string_value(text));
-    }
-    job_append(sync->job, "vcenter_results", result);
-}
-
 static err_t *sync_one(vcenter_t *sync, const json_t *row)
 {
-    json_t *inventory = NULL, *answer = NULL;
+    json_t *inventory = NULL;
+    vcenter_stored_t stored = {0};
     bool has_row = json_object_get(row, "sync_enabled") != NULL && json_object_get(row, "is_primary") != NULL;
     str_t name = read_json_str(row, "name"), id = has_row ? read_json_str(row, "id") : STR_NULL;
     int64_t began = clock_mono_us();
@@ -149,16 +125,18 @@ static err_t *sync_one(vcenter_t *sync, const json_t *row)
     err_t *err = ask(sync, row, &inventory);
     if (err == NULL) {
         note_phase(sync, PHASE_STORING, "Storing", name);
-        err = store(sync, id, inventory, &answer);
+        err = vcenter_store_inventory(sync, id, name, inventory, &stored);
     }
     if (sync->job->is_halted)
         return err;
     if (id.len > 0)
         note_outcome(sync, id, err);
-    bool is_clean = read_json_int(read_json_object(answer, "summary"), "errors", 0) == 0;
+    bool is_clean = stored.failed == 0;
     json_t *result = describe(row, id, err, is_clean);
     json_object_set_new(result, "sync_duration_seconds", json_integer((clock_mono_us() - began) / 1000000));
-    publish(sync, result, inventory, answer);
+    if (err == NULL)
+        add_counts(sync, result, inventory, &stored);
+    job_append(sync->job, "vcenter_results", result);
     job_log(sync->job, err != NULL ? "ERROR" : "INFO", "%.*s: %.*s", STR_ARG(name),
             STR_ARG(err != NULL ? err->message
                     : is_clean  ? STR("synchronised")

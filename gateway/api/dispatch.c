@@ -211,3 +211,18 @@ void api_dispatch(void *arg, http_request_t *request)
     else
         entry->route.handler(entry->route.arg, ctx);
 }
+
+str_t api_refusal(void *arg, pool_t *pool, str_t path, int status, const char *reason, str_t *content_type)
+{
+    const gateway_t *gateway = arg;
+    str_t rest = path;
+    const route_entry_t *entry = find_route(gateway->routes, str_split(&rest, '?'));
+    if (entry == NULL || entry->route.style == API_STYLE_REST || entry->route.style == API_STYLE_REST_MINIMAL)
+        return STR_NULL; /* PostgREST knows no such errors; the listener's own words have its shape */
+    bool is_large = status == 413;
+    err_t *err =
+        err_make(pool, (uint16_t)status, ERR_FAMILY_REQUEST, is_large ? "request_entity_too_large" : "", "%s",
+                 is_large ? "Request body is too large" : reason);
+    *content_type = api_error_content_type(entry->route.style);
+    return api_error_body(pool, entry->route.style, STR_NULL, err);
+}

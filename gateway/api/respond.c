@@ -88,7 +88,7 @@ str_t api_error_body(pool_t *pool, api_style_t style, str_t api_version, const e
     return buf_str(&out);
 }
 
-static str_t error_content_type(api_style_t style)
+str_t api_error_content_type(api_style_t style)
 {
     switch (style) {
     case API_STYLE_REST:
@@ -137,7 +137,7 @@ void api_respond_error(api_context_t *ctx, const err_t *err)
                         pool_concat(ctx->pool, 2, STR("PostgREST; error="), err->code));
     if (err->status == 503 && !str_eq(err->code, STR("PGRST002")))
         http_set_header(ctx->request, STR("retry-after"), STR("1"));
-    http_send(ctx->request, err->status, error_content_type(ctx->style),
+    http_send(ctx->request, err->status, api_error_content_type(ctx->style),
               api_error_body(ctx->pool, ctx->style, version, err));
 }
 

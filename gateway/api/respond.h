@@ -11,6 +11,7 @@ void api_respond_error(api_context_t *ctx, const err_t *err);
 /* Body of `err` in a style, for answers that are built elsewhere (workers, streams). GoTrue's style has two
  * forms: `api_version` null string = legacy. */
 str_t api_error_body(pool_t *pool, api_style_t style, str_t api_version, const err_t *err);
+str_t api_error_content_type(api_style_t style);
 
 /* JSON answer; `json` in the request's pool. */
 void api_respond_json(api_context_t *ctx, int status, str_t json);

@@ -26,4 +26,9 @@ void api_route_add(gateway_t *gateway, const api_route_t *route); /* copied; bef
 /* The listener's handler (arg = gateway): builds the context, answers preflights, finds the route, logs. */
 void api_dispatch(void *gateway, http_request_t *request);
 
+/* The listener's words for errors before a request is complete, in the shape of the route (http_refusal_fn).
+ */
+str_t api_refusal(void *gateway, pool_t *pool, str_t path, int status, const char *reason,
+                  str_t *content_type);
+
 #endif

@@ -133,6 +133,19 @@ size_t http_guard_head_max(const http_server_t *server)
     return server->limits.head_max != 0 ? server->limits.head_max : HEAD_DEFAULT_MAX;
 }
 
+static str_t refusal_body(const http_conn_t *conn, pool_t *pool, str_t path, int status, str_t *content_type)
+{
+    *content_type = STR("application/json; charset=utf-8");
+    str_t body = conn->listener->refusal != NULL
+                     ? conn->listener->refusal(conn->listener->arg, pool, path, status, http_reason(status),
+                                               content_type)
+                     : STR_NULL;
+    return !str_is_null(body)
+               ? body
+               : pool_printf(pool, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
+                             status, http_reason(status));
+}
+
 bool http_guard_refuses(http_server_t *server, http_request_t *request)
 {
     const h2o_buffer_t *input = request->conn->sock->input;
@@ -155,13 +168,12 @@ bool http_guard_refuses(http_server_t *server, http_request_t *request)
     observe(LOG_INFO, "http_request_refused", F_INT("status", status),
             F_STR("client", http_client_addr(request)));
     request->native->http1_is_persistent = 0; /* whatever follows may be a part of it */
-    str_t body =
-        pool_printf(request->pool, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
-                    status, http_reason(status));
+    str_t content_type, path = str_make(request->native->input.path.base, request->native->input.path.len);
+    str_t body = refusal_body(request->conn, request->pool, path, status, &content_type);
     http_add_header(request, STR("access-control-allow-origin"), STR("*"));
     if (status == 503)
         http_add_header(request, STR("retry-after"), STR("1"));
-    http_send(request, status, STR("application/json; charset=utf-8"), body);
+    http_send(request, status, content_type, body);
     return true;
 }
 
@@ -180,6 +192,27 @@ static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bu
     h2o_ostream_send_next(self, req, &error->body, count != 0 ? 1 : 0, state);
 }
 
+/* In the request's memory. */
+static h2o_iovec_t keep(h2o_req_t *req, str_t text)
+{
+    return h2o_strdup(&req->pool, text.base, text.len);
+}
+
+static void set_error(h2o_req_t *req, const http_conn_t *conn, error_body_t *error)
+{
+    str_t content_type, path = str_make(req->input.path.base, req->input.path.len);
+    pool_t *pool = pool_create();
+    error->body = keep(req, refusal_body(conn, pool, path, req->res.status, &content_type));
+    h2o_iovec_t type = keep(req, content_type);
+    pool_destroy(pool);
+    req->res.reason = http_reason(req->res.status);
+    req->res.content_length = error->body.len;
+    req->res.headers.size = 0;
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type.base, type.len);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-origin"), 0, NULL,
+                          H2O_STRLIT("*"));
+}
+
 /* Errors that libh2o finds while it reads a request (413, broken chunks ...) never see a handler. */
 static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 {
@@ -190,17 +223,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
         error_body_t *error = (void *)h2o_add_ostream(req, sizeof(*error), slot);
         slot = &error->super.next;
         error->super.do_send = send_error_body;
-        char *text = h2o_mem_alloc_pool(&req->pool, 256);
-        int len = snprintf(text, 256, "{\"code\":\"%d\",\"message\":\"%s\",\"details\":null,\"hint\":null}",
-                           req->res.status, http_reason(req->res.status));
-        error->body = h2o_iovec_init(text, (size_t)len);
-        req->res.reason = http_reason(req->res.status);
-        req->res.content_length = (size_t)len;
-        req->res.headers.size = 0;
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
-                       H2O_STRLIT("application/json; charset=utf-8"));
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-origin"), 0,
-                              NULL, H2O_STRLIT("*"));
+        set_error(req, conn, error);
         observe(LOG_INFO, "http_request_refused", F_INT("status", req->res.status),
                 F_STR("client", http_conn_addr(conn)));
         http_conn_linger(conn);

@@ -100,6 +100,7 @@ struct http_listener {
     h2o_accept_ctx_t accept;
     bool is_reserved;
     http_handler_fn handler;
+    http_refusal_fn refusal;
     void *arg;
     loop_timer_t retry; /* after accept ran out of descriptors */
     char *unix_path;

@@ -209,6 +209,7 @@ err_t *http_server_listen(http_server_t *server, pool_t *errors, const http_list
                                   .server = server,
                                   .is_reserved = listen_on->is_reserved,
                                   .handler = listen_on->handler,
+                                  .refusal = listen_on->refusal,
                                   .arg = listen_on->arg,
                                   .unix_path = is_unix ? copy(listen_on->unix_path) : NULL,
                                   .tls_cert = has_tls ? copy(listen_on->tls_cert) : NULL,

@@ -41,6 +41,11 @@ void http_server_destroy(http_server_t *server);
 /* Applies reloadable limits (body, timeouts, proxies) to new requests. */
 void http_server_set_limits(http_server_t *server, const http_limits_t *limits);
 
+/* Words an error that is found before a handler runs (413, 431, 503 ...), in `pool`: the body, whose content
+ * type goes to `*content_type`. The null string: PostgREST's four fields. `path` is raw and may be empty. */
+typedef str_t (*http_refusal_fn)(void *arg, pool_t *pool, str_t path, int status, const char *reason,
+                                 str_t *content_type);
+
 typedef struct {
     str_t host;              /* address or name; "*" and "0.0.0.0" any; null with unix_path */
     uint16_t port;           /* 0: the system chooses */
@@ -50,6 +55,7 @@ typedef struct {
     bool is_shared;          /* SO_REUSEPORT: other processes may listen on the same port */
     bool is_reserved;        /* not held back by connections_max nor counted in it (admin) */
     http_handler_fn handler; /* each listener may have its own (admin) */
+    http_refusal_fn refusal; /* may be NULL */
     void *arg;
 } http_listen_t;
 

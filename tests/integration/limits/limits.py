@@ -147,6 +147,10 @@ def heads_and_bodies(gateway):
     edge(gateway, "URL", (padded(URL),), (padded(URL + 1),), (414, "414"))
     call = REST + "/rpc/size_of"
     edge(gateway, "body", (call, of_size(BODY)), (call, of_size(BODY + 1)), (413, "413"), "POST")
+    for what, path, shape in (("functions", "/functions/v1/create-job", {"error": "Request body is too large"}),
+                              ("auth", "/auth/v1/signup", {"code": 413, "error_code": "request_entity_too_large", "msg": "Request body is too large"})):
+        status, body, _ = ask(gateway, "POST", path, of_size(BODY + 1))
+        same(f"one that no handler of {what} sees, in its shape", (status, body), (413, shape))
     token = "/auth/v1/token?grant_type=password"
     status, body, _ = ask(gateway, "POST", token, of_size(AUTH_BODY, "email"))
     COUNT.check(status == 400, "a body of auth of the largest size", f"{status} {body}")

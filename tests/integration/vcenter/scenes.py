@@ -12,6 +12,7 @@ sys.path.insert(0, HERE)
 from stand import Count, NetStand, free_port, sql  # noqa: E402
 from link_scenes import links, networks_of, relinked, renewed, snapshots_of  # noqa: E402
 from job_scenes import connectivity, scheduled  # noqa: E402
+from large_scenes import large  # noqa: E402
 from tool_scenes import openmanage_tool, vcenter_tool  # noqa: E402
 from vcsim import VCenter  # noqa: E402
 
@@ -260,7 +261,7 @@ def stalled(stand, answers):
     peer.close()
 
 
-SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, connectivity]
+SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, connectivity, large]
 
 
 def main():

@@ -41,4 +41,4 @@ class VCenter:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)  # it gives back the files of each machine

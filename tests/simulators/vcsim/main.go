@@ -47,7 +47,7 @@ var (
 // fault spoils the answer to one SOAP method (or REST path) until it is replaced; an empty method: none.
 type fault struct {
 	Method string // name of the SOAP method, or a path
-	Kind   string // status, cut, garbage, bomb, external, huge, deep, namespace, stall, paged, expired
+	Kind   string // status, cut, garbage, bomb, external, huge, deep, namespace, stall, expired; bulky: huge for more than 60 objects; missing:ID: that object is gone
 	Count  int    // answers left to spoil; 0: all
 }
 
@@ -143,6 +143,15 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		method = string(match[1])
 	}
 	kind := f.take(method)
+	if kind == "bulky" && bytes.Count(body, []byte("<objectSet>")) > 60 {
+		kind = "huge"
+	}
+	if strings.HasPrefix(kind, "missing:") {
+		id := strings.TrimPrefix(kind, "missing:")
+		body = bytes.ReplaceAll(body, []byte(">"+id+"<"), []byte(">"+id+"-none<"))
+		r.Body, r.ContentLength = ioutil.NopCloser(bytes.NewReader(body)), int64(len(body))
+		r.Header.Set("Content-Length", fmt.Sprint(len(body)))
+	}
 	if kind != "" && spoil(w, r, method, kind) {
 		return
 	}
