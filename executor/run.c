@@ -15,7 +15,9 @@ const job_type_t JOB_TYPES[] = {
     {"discovery_scan", job_discovery_scan},
     {"vcenter_sync", job_vcenter_sync},
     {"partial_vcenter_sync", job_vcenter_sync},
+    {"scheduled_vcenter_sync", job_scheduled_vcenter_sync},
     {"vcenter_connectivity_test", job_vcenter_connectivity_test},
+    {"openmanage_sync", job_openmanage_sync},
     {NULL, NULL},
 };
 

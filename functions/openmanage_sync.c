@@ -138,7 +138,8 @@ static void queue_job(api_task_t *task)
     sync_summary_init(task, &summary, 0);
     err_t *err = fn_begin_service(task, &session);
     if (err == NULL)
-        err = db_session_query(session, FN_SQL(QUEUE_SQL), DB_PARAMS(task->identity.sub), NULL);
+        err = db_session_query(session, FN_SQL(QUEUE_SQL),
+                               DB_PARAMS(task->identity.sub.len > 0 ? task->identity.sub : STR_NULL), NULL);
     err = fn_end(session, err);
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
@@ -146,15 +147,27 @@ static void queue_job(api_task_t *task)
         sync_summary_reply(task, &summary, false);
 }
 
-/* False after having replied. */
-static bool identify(api_task_t *task)
+/* Everybody but the executor needs a role, the owner of an API token too. False after having replied. */
+static bool admit(api_task_t *task)
 {
-    if (fn_has_api_token(task))
-        return fn_api_token(task);
     fn_caller_t caller = FN_CALLER_GONE;
-    err_t *err = fn_caller_check(task, NULL, &caller);
-    if (err == NULL && caller == FN_CALLER_FINE)
+    fn_proof_t proof = FN_PROOF_NONE;
+    if (fn_has_api_token(task)) {
+        if (!fn_api_token(task))
+            return false;
+        caller = FN_CALLER_FINE;
+    }
+    err_t *err = caller == FN_CALLER_FINE ? NULL : fn_executor_proof(task, &proof);
+    if (err == NULL && (proof == FN_PROOF_SERVICE || proof == FN_PROOF_HMAC))
         return true;
+    if (err == NULL && caller != FN_CALLER_FINE)
+        err = fn_caller_check(task, NULL, &caller);
+    if (err == NULL && caller == FN_CALLER_FINE) {
+        if (fn_caller_has_role(task, "admin operator"))
+            return true;
+        fn_fail(task, 403, STR("Insufficient permissions. Admin or operator role required."));
+        return false;
+    }
     if (err != NULL)
         fn_fail_success(task, 500, fn_error_text(task, err));
     else
@@ -167,12 +180,8 @@ static bool identify(api_task_t *task)
 void fn_openmanage_sync(api_task_t *task)
 {
     json_t *body = NULL;
-    if (!identify(task))
+    if (!admit(task))
         return;
-    if (!fn_caller_has_role(task, "admin operator")) {
-        fn_fail(task, 403, STR("Insufficient permissions. Admin or operator role required."));
-        return;
-    }
     if (task->body.len == 0) {
         queue_job(task);
         return;

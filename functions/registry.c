@@ -35,7 +35,7 @@ const fn_entry_t FN_TABLE[] = {
     {"send-teams-notification", "POST", FN_AUTH_ROLE, "admin operator", "Insufficient permissions", 64 * KIB, 60000,
      fn_send_teams_notification, .help = "Tests the Teams channel"},
     {"openmanage-sync", "POST", FN_AUTH_OWN, NULL, NULL, 8192 * KIB, 120000, fn_openmanage_sync,
-     .help = "Takes an OpenManage inventory (API token, admin or operator); without a body queues a job that fetches one"},
+     .help = "Takes an OpenManage inventory (executor signature, service role, API token, admin or operator); without a body queues a job that fetches one"},
     {"vcenter-sync", "POST", FN_AUTH_OWN, NULL, NULL, 8192 * KIB, 120000, fn_vcenter_sync,
      .help = "Takes a vCenter's hosts (executor signature, service role, admin or operator)"},
     {"break-glass-authenticate", "POST", FN_AUTH_NONE, NULL, NULL, 64 * KIB, 30000, fn_break_glass_authenticate,

@@ -12,5 +12,7 @@ void job_fetch_event_logs(job_t *job);
 void job_discovery_scan(job_t *job);
 void job_vcenter_sync(job_t *job);
 void job_vcenter_connectivity_test(job_t *job);
+void job_scheduled_vcenter_sync(job_t *job);
+void job_openmanage_sync(job_t *job);
 
 #endif

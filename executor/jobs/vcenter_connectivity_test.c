@@ -13,7 +13,7 @@ enum { TIMEOUT_MS = 10000, DEADLINE_MS = 30000, HOST_PORT = 902 };
 
 /* What was tried, in order, and what came of it. */
 typedef struct {
-    vcenter_t vcenter;
+    service_t vcenter;
     const json_t *row; /* {host, port, username, verify_ssl} */
     str_t password;
     json_t *tests;
@@ -56,7 +56,7 @@ static err_t *connect_to(test_t *test, int64_t port, const char *name, bool is_n
     target_socket_t connected;
     pool_t *pool = test->vcenter.pool;
     begin(test, name);
-    err_t *err = vcenter_url(pool, read_json_str(test->row, "host"), port, &url);
+    err_t *err = service_url(pool, read_json_str(test->row, "host"), port, &url);
     if (err == NULL)
         err = target_connect(pool, read_json_str(test->row, "host"), (uint16_t)port,
                              test->vcenter.job->executor->device_addresses, TIMEOUT_MS, &connected);
@@ -126,7 +126,7 @@ static err_t *find_target(test_t *test)
     if (err == NULL && row == NULL)
         err = err_make(pool, 404, ERR_FAMILY_REQUEST, "none", "There is no such vCenter");
     test->row = row;
-    return err != NULL ? err : vcenter_password(&test->vcenter, row, &test->password);
+    return err != NULL ? err : service_password(&test->vcenter, row, &test->password);
 }
 
 static err_t *run_tests(test_t *test)
@@ -176,14 +176,14 @@ void job_vcenter_connectivity_test(job_t *job)
 {
     test_t test = {.tests = json_array()};
     if (hide_password(job)) {
-        err_t *err = vcenter_begin(&test.vcenter, job);
+        err_t *err = service_begin(&test.vcenter, job);
         job_task_write(job, test.vcenter.task_id, "running", 0, STR_NULL);
         if (err == NULL)
             err = run_tests(&test);
         if (!job->is_halted)
             publish(&test, err);
         crypt_wipe((char *)test.password.base, test.password.len);
-        vcenter_end(&test.vcenter);
+        service_end(&test.vcenter);
     }
     json_decref(test.tests);
 }

@@ -6,7 +6,7 @@
 enum { PART_BYTES = 512 << 10, STORE_MS = 120000 };
 
 typedef struct {
-    vcenter_t *vcenter;
+    service_t *vcenter;
     str_t id, name;
     json_t *body; /* the next part */
     size_t size;  /* of its items */
@@ -104,7 +104,7 @@ static err_t *send_list(store_t *store, const char *list, json_t *items)
     return err;
 }
 
-err_t *vcenter_store_inventory(vcenter_t *vcenter, str_t id, str_t name, json_t *inventory,
+err_t *vcenter_store_inventory(service_t *vcenter, str_t id, str_t name, json_t *inventory,
                                vcenter_stored_t *stored)
 {
     err_t *err = NULL;

@@ -29,7 +29,7 @@ static void append_id(pool_t *pool, buf_t *list, const json_t *value, size_t *co
 
 /* Those that the job names, or all that are to be synchronised; without any, the one of the older settings.
  */
-static err_t *choose(const vcenter_t *sync, json_t **rows)
+static err_t *choose(const service_t *sync, json_t **rows)
 {
     size_t i, count = 0;
     const json_t *id, *ids = read_json_array(sync->job->scope, "vcenter_ids");
@@ -52,11 +52,11 @@ static err_t *choose(const vcenter_t *sync, json_t **rows)
 
 /* --- one of them --- */
 
-static err_t *ask(vcenter_t *sync, const json_t *row, json_t **inventory)
+static err_t *ask(service_t *sync, const json_t *row, json_t **inventory)
 {
     str_t password = STR_NULL;
     vsphere_t *vsphere = NULL;
-    err_t *err = vcenter_password(sync, row, &password);
+    err_t *err = service_password(sync, row, &password);
     if (err == NULL)
         err = vcenter_client(sync, row, password, EXCHANGE_MS, READ_MS, &vsphere);
     if (err == NULL)
@@ -69,13 +69,13 @@ static err_t *ask(vcenter_t *sync, const json_t *row, json_t **inventory)
 }
 
 /* Where it stands: which of them, and how far with that. */
-static void note_phase(vcenter_t *sync, int phase, const char *verb, str_t name)
+static void note_phase(service_t *sync, int phase, const char *verb, str_t name)
 {
     job_set(sync->job, "sync_phase", json_integer(phase));
     job_step(sync->job, "%s the inventory of %.*s", verb, STR_ARG(name));
 }
 
-static void note_outcome(vcenter_t *sync, str_t id, const err_t *err)
+static void note_outcome(service_t *sync, str_t id, const err_t *err)
 {
     json_t *changes = json_object();
     json_object_set_new(changes, "last_sync", device_now(sync->pool));
@@ -98,7 +98,7 @@ static json_t *describe(const json_t *row, str_t id, const err_t *err, bool is_c
     return result;
 }
 
-static void add_counts(vcenter_t *sync, json_t *result, const json_t *inventory,
+static void add_counts(service_t *sync, json_t *result, const json_t *inventory,
                        const vcenter_stored_t *stored)
 {
     json_object_set_new(result, "total", json_integer(stored->total));
@@ -114,7 +114,7 @@ static void add_counts(vcenter_t *sync, json_t *result, const json_t *inventory,
     }
 }
 
-static err_t *sync_one(vcenter_t *sync, const json_t *row)
+static err_t *sync_one(service_t *sync, const json_t *row)
 {
     json_t *inventory = NULL;
     vcenter_stored_t stored = {0};
@@ -144,7 +144,7 @@ static err_t *sync_one(vcenter_t *sync, const json_t *row)
     return err;
 }
 
-static void sync_all(vcenter_t *sync, const json_t *rows)
+static void sync_all(service_t *sync, const json_t *rows)
 {
     size_t i, failed = 0, count = json_array_size(rows);
     const json_t *row;
@@ -179,8 +179,8 @@ static void sync_all(vcenter_t *sync, const json_t *rows)
 void job_vcenter_sync(job_t *job)
 {
     json_t *rows = NULL;
-    vcenter_t sync;
-    err_t *err = vcenter_begin(&sync, job);
+    service_t sync;
+    err_t *err = service_begin(&sync, job);
     job_task_write(job, sync.task_id, "running", 0, STR("Looking for vCenters"));
     if (err == NULL)
         err = choose(&sync, &rows);
@@ -192,5 +192,5 @@ void job_vcenter_sync(job_t *job)
         job_task_write(job, sync.task_id, "failed", 100, err->message);
         job_fail(job, "%.*s", STR_ARG(err->message));
     }
-    vcenter_end(&sync);
+    service_end(&sync);
 }

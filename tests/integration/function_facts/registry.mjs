@@ -109,7 +109,7 @@ export const scenes = {
       if (isPublic(row)) ok(callers.startsWith('public'), row.name);
       else if (rolesOf(row).includes('viewer')) ok(callers.startsWith('user'), row.name);
       else deepEqual(named, rolesOf(row), row.name);
-      equal(callers.includes('internal'), row.auth === 'EXECUTOR' || ['update-job', 'send-notification', 'vcenter-sync'].includes(row.name), row.name);
+      equal(callers.includes('internal'), row.auth === 'EXECUTOR' || ['update-job', 'send-notification', 'vcenter-sync', 'openmanage-sync'].includes(row.name), row.name);
     }
   },
 

@@ -13,6 +13,7 @@ from stand import Count, NetStand, free_port, sql  # noqa: E402
 from link_scenes import links, networks_of, relinked, renewed, snapshots_of  # noqa: E402
 from job_scenes import connectivity, scheduled  # noqa: E402
 from large_scenes import large  # noqa: E402
+from openmanage_scenes import openmanage, scheduled_job  # noqa: E402
 from tool_scenes import openmanage_tool, vcenter_tool  # noqa: E402
 from vcsim import VCenter  # noqa: E402
 
@@ -261,7 +262,7 @@ def stalled(stand, answers):
     peer.close()
 
 
-SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, connectivity, large]
+SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, scheduled_job, connectivity, openmanage, large]
 
 
 def main():
