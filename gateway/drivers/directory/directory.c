@@ -121,6 +121,12 @@ static ldap_server_t server_of(const directory_t *directory, str_t host, int64_t
                            .deadline_us = directory->deadline_us};
 }
 
+/* A login that is right, of somebody whose entry is not here. */
+static err_t *no_entry(pool_t *pool)
+{
+    return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "entry", "The directory shows no entry of the user");
+}
+
 /* --- FreeIPA and its like */
 
 static ldap_server_t ipa_server(const directory_t *directory)
@@ -180,7 +186,7 @@ static err_t *check_ipa(pool_t *pool, const directory_t *directory, str_t user, 
     if (err != NULL)
         return err;
     if (found.count != 1)
-        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "entry", "The directory shows no entry of the user");
+        return no_entry(pool);
     take_person(pool, &found.entries[0], out);
     str_t uid = text_value(&found.entries[0], "uid");
     out->uid = uid.len > 0 ? uid : user;
@@ -210,19 +216,15 @@ static void add_groups(pool_t *pool, const ldap_entries_t *found, directory_pers
     person->groups = groups;
 }
 
-/* memberOf names only the groups that hold the person himself; the rule "in chain" (MS-ADTS 3.1.1.3.4.4.3)
- * follows groups within groups. Servers without it find nothing, or refuse. */
-static err_t *find_nested(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login, str_t base,
-                          directory_person_t *person)
+static err_t *search_groups(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login, str_t base,
+                            str_t filter, directory_person_t *person)
 {
     ldap_entries_t found;
-    ldap_query_t query = {
-        .base = base,
-        .filter = pool_printf(pool, "(&(objectClass=group)(member:1.2.840.113556.1.4.1941:=%.*s))",
-                              STR_ARG(ldap_escape_filter(pool, person->dn))),
-        .attributes = STR("cn"),
-        .is_subtree = true,
-        .entries_max = GROUPS_MAX};
+    ldap_query_t query = {.base = base,
+                          .filter = pool_printf(pool, "(&(objectClass=group)%.*s)", STR_ARG(filter)),
+                          .attributes = STR("cn"),
+                          .is_subtree = true,
+                          .entries_max = GROUPS_MAX};
     err_t *err = ldap_find(pool, server, login, &query, &found);
     bool is_unknown =
         err != NULL && (str_eq(err->code, STR("refused")) || str_eq(err->code, STR("declined")));
@@ -230,6 +232,47 @@ static err_t *find_nested(pool_t *pool, const ldap_server_t *server, const ldap_
         return err_make(pool, err->status, ERR_FAMILY_UPSTREAM, "groups", "The groups cannot be read");
     add_groups(pool, &found, person);
     return NULL;
+}
+
+/* Every account has one group that memberOf does not name: primaryGroupID holds the last part of its SID,
+ * whose other parts are the account's own (MS-ADTS 3.1.1.4.5.2, MS-DTYP 2.4.2.2). The null string: not told.
+ */
+static str_t primary_group_filter(pool_t *pool, const ldap_entry_t *entry)
+{
+    int64_t id = 0;
+    str_t sid = ldap_value(entry, "objectSid");
+    bool is_sid = sid.len >= 12 && sid.len == 8 + 4 * (size_t)(unsigned char)sid.base[1];
+    if (!is_sid || !str_to_int64(ldap_value(entry, "primaryGroupID"), &id) || id <= 0 || id > UINT32_MAX)
+        return STR_NULL;
+    buf_t out;
+    buf_init(&out, pool, 16 + 3 * sid.len);
+    buf_append_lit(&out, "(objectSid=");
+    for (size_t i = 0; i < sid.len; i++) {
+        bool is_own = i < sid.len - 4;
+        unsigned byte =
+            is_own ? (unsigned char)sid.base[i] : (unsigned)(id >> 8 * (i - (sid.len - 4))) & 0xff;
+        buf_printf(&out, "\\%02x", byte);
+    }
+    buf_append_lit(&out, ")");
+    return buf_str(&out);
+}
+
+/* Attributes name only the groups that hold the person himself; the rule "in chain" (MS-ADTS 3.1.1.3.4.4.3)
+ * follows groups within groups. Servers without it find nothing, or refuse. */
+static err_t *find_ad_groups(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login, str_t base,
+                             const ldap_entry_t *entry, directory_person_t *person)
+{
+    size_t direct = person->group_count;
+    str_t primary = primary_group_filter(pool, entry), holders = STR_NULL;
+    err_t *err = str_is_null(primary) ? NULL : search_groups(pool, server, login, base, primary, person);
+    if (err != NULL)
+        return err;
+    holders = pool_printf(pool, "(member:1.2.840.113556.1.4.1941:=%.*s)",
+                          STR_ARG(ldap_escape_filter(pool, person->dn)));
+    if (person->group_count > direct)
+        holders = pool_printf(pool, "(|%.*s(member:1.2.840.113556.1.4.1941:=%.*s))", STR_ARG(holders),
+                              STR_ARG(ldap_escape_filter(pool, person->groups[direct])));
+    return search_groups(pool, server, login, base, holders, person);
 }
 
 static ldap_server_t ad_server(const directory_t *directory)
@@ -278,44 +321,97 @@ static err_t *find_netbios_domain(pool_t *pool, const directory_t *directory, co
     return str_is_null(*out) ? no_such_user(pool) : NULL;
 }
 
-static err_t *check_ad(pool_t *pool, const directory_t *directory, const directory_name_t *name, str_t domain,
-                       str_t password, directory_person_t *out)
+/* The one person of a domain that the filter finds, read by `login`, else by the service account. */
+static err_t *read_ad_person(pool_t *pool, const directory_t *directory, const ldap_login_t *login,
+                             str_t domain, str_t filter, directory_person_t *out)
 {
     ldap_server_t server = ad_server(directory);
-    str_t principal = pool_concat(pool, 3, name->user, STR("@"), domain);
-    ldap_login_t login = {principal, password},
-                 service = {directory->ad_bind_dn, directory->ad_bind_password};
+    ldap_login_t service = {directory->ad_bind_dn, directory->ad_bind_password};
     ldap_entries_t found;
-    ldap_query_t query = {
-        .base = dn_of_domain(pool, domain),
-        .filter = pool_printf(pool, "(&(objectClass=user)(|(sAMAccountName=%.*s)(userPrincipalName=%.*s)))",
-                              STR_ARG(ldap_escape_filter(pool, name->user)),
-                              STR_ARG(ldap_escape_filter(pool, principal))),
-        .attributes =
-            STR("sAMAccountName,userPrincipalName,displayName,cn,givenName,sn,mail,title,department,"
-                "memberOf"),
-        .is_subtree = true,
-        .entries_max = 2};
-    if (directory->ad_host.len == 0)
-        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "unconfigured",
-                        "AD Domain Controller not configured (ad_dc_host)");
-    err_t *err = ldap_find(pool, &server, &login, &query, &found);
-    if (err == NULL && found.count == 0 && service.name.len > 0 && service.password.len > 0)
+    ldap_query_t query = {.base = dn_of_domain(pool, domain),
+                          .filter = pool_printf(pool, "(&(objectClass=user)%.*s)", STR_ARG(filter)),
+                          .attributes =
+                              STR("sAMAccountName,userPrincipalName,displayName,cn,givenName,sn,mail,"
+                                  "title,department,memberOf,primaryGroupID,objectSid"),
+                          .is_subtree = true,
+                          .entries_max = 2};
+    err_t *err = ldap_find(pool, &server, login, &query, &found);
+    bool is_unseen = err == NULL ? found.count == 0 : str_eq(err->code, STR("referral"));
+    if (is_unseen && service.name.len > 0 && service.password.len > 0)
         err = ldap_find(pool, &server, &service, &query, &found);
     if (err != NULL)
         return err;
     if (found.count != 1)
-        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "entry", "The directory shows no entry of the user");
+        return no_entry(pool);
     take_person(pool, &found.entries[0], out);
-    str_t account = text_value(&found.entries[0], "sAMAccountName");
-    out->uid = account.len > 0 ? account : name->user;
+    out->uid = text_value(&found.entries[0], "sAMAccountName");
     out->realm = pool_upper(pool, domain);
     out->ad_domain = domain;
     out->principal = text_value(&found.entries[0], "userPrincipalName");
-    if (out->principal.len == 0)
-        out->principal = principal;
     out->is_ad = true;
-    return find_nested(pool, &server, &login, query.base, out);
+    return find_ad_groups(pool, &server, login, query.base, &found.entries[0], out);
+}
+
+static err_t *check_ad(pool_t *pool, const directory_t *directory, str_t user, str_t domain, str_t password,
+                       directory_person_t *out)
+{
+    str_t principal = pool_concat(pool, 3, user, STR("@"), domain);
+    ldap_login_t login = {principal, password};
+    str_t filter =
+        pool_printf(pool, "(|(sAMAccountName=%.*s)(userPrincipalName=%.*s))",
+                    STR_ARG(ldap_escape_filter(pool, user)), STR_ARG(ldap_escape_filter(pool, principal)));
+    err_t *err = read_ad_person(pool, directory, &login, domain, filter, out);
+    if (err != NULL)
+        return err;
+    out->uid = out->uid.len > 0 ? out->uid : user;
+    out->principal = out->principal.len > 0 ? out->principal : principal;
+    return NULL;
+}
+
+/* Whether the login was right although nobody was found by it. */
+static bool is_elsewhere(const err_t *err)
+{
+    return str_eq(err->code, STR("entry")) || str_eq(err->code, STR("referral")) ||
+           str_eq(err->code, STR("refused"));
+}
+
+/* A principal's suffix need not be its domain's name: a forest may have others (uPNSuffixes). The directory
+ * is asked with the login itself; only who has that very principal in a configured domain counts. */
+static err_t *check_principal(pool_t *pool, const directory_t *directory, const directory_name_t *name,
+                              str_t password, directory_person_t *out)
+{
+    str_t principal = pool_concat(pool, 3, name->user, STR("@"), name->domain);
+    ldap_login_t login = {principal, password};
+    str_t filter =
+        pool_printf(pool, "(userPrincipalName=%.*s)", STR_ARG(ldap_escape_filter(pool, principal)));
+    str_t domain = directory->ad_domain, rest = directory->trusted_domains;
+    err_t *last = NULL;
+    for (; domain.len > 0; domain = rest.len > 0 ? str_split(&rest, ' ') : STR_NULL) {
+        err_t *err = read_ad_person(pool, directory, &login, domain, filter, out);
+        if (err == NULL && out->uid.len > 0)
+            return NULL;
+        if (err != NULL && !is_elsewhere(err))
+            return err;
+        last = err != NULL && !str_eq(err->code, STR("entry")) ? err : last;
+        *out = (directory_person_t){0};
+    }
+    return last != NULL ? last : no_such_user(pool);
+}
+
+static err_t *check_ad_name(pool_t *pool, const directory_t *directory, const directory_name_t *name,
+                            str_t domain, str_t password, directory_person_t *out)
+{
+    if (directory->ad_host.len == 0)
+        return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "unconfigured",
+                        "AD Domain Controller not configured (ad_dc_host)");
+    if (str_is_null(domain))
+        return check_principal(pool, directory, name, password, out);
+    err_t *err = check_ad(pool, directory, name->user, domain, password, out);
+    if (err == NULL || !is_elsewhere(err) || name->is_netbios)
+        return err;
+    /* What is listed as a domain may be a mere suffix. */
+    *out = (directory_person_t){0};
+    return check_principal(pool, directory, name, password, out) == NULL ? NULL : err;
 }
 
 err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, str_t password,
@@ -333,8 +429,9 @@ err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, 
         if (err != NULL)
             return err;
     }
-    if (!str_is_null(ad))
-        return check_ad(pool, directory, &name, ad, password, out);
+    bool is_suffix = !is_own && !name.is_netbios && directory->ad_host.len > 0;
+    if (!str_is_null(ad) || is_suffix)
+        return check_ad_name(pool, directory, &name, ad, password, out);
     if (!is_own)
         return no_such_user(pool);
     return check_ipa(pool, directory, name.user, password, out);

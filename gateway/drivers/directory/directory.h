@@ -36,7 +36,8 @@ typedef struct {
 directory_name_t directory_split_name(str_t typed);
 
 /* Errors as ldap_find; also 401 "credentials" for a domain that is nobody's and for an empty password, 502
- * "entry", "groups", "unconfigured". `*out` lives in `pool`. */
+ * "entry", "referral" (the login is right, the entry lies on a server that is not asked), "groups",
+ * "unconfigured". `*out` lives in `pool`. */
 err_t *directory_check(pool_t *pool, const directory_t *directory, str_t typed, str_t password,
                        directory_person_t *out) MUST_CHECK;
 

@@ -89,7 +89,8 @@ static void take_entry(pool_t *pool, LDAP *ld, LDAPMessage *entry, ldap_entry_t 
 }
 
 /* The result behind the entries of a page: NULL when there are more in `cookie` or all are there. */
-static err_t *take_result(ldap_session_t *session, LDAPMessage *page, struct berval *cookie)
+static err_t *take_result(ldap_session_t *session, LDAPMessage *page, struct berval *cookie,
+                          const ldap_entries_t *out)
 {
     int code = LDAP_OTHER;
     ber_int_t estimate = 0;
@@ -108,7 +109,8 @@ static err_t *take_result(ldap_session_t *session, LDAPMessage *page, struct ber
         *cookie = (struct berval){0};
     ldap_controls_free(controls);
     /* A server's own limit leaves what came; a referral leads to where we do not go. */
-    bool is_enough = code == LDAP_SIZELIMIT_EXCEEDED || code == LDAP_REFERRAL || code == LDAP_PARTIAL_RESULTS;
+    bool is_enough = code == LDAP_SIZELIMIT_EXCEEDED || code == LDAP_PARTIAL_RESULTS ||
+                     (code == LDAP_REFERRAL && out->count > 0);
     return is_enough ? NULL : ldap_session_explain(session->pool, code);
 }
 
@@ -130,7 +132,7 @@ static err_t *find_all(ldap_session_t *session, const ldap_query_t *query, ldap_
         err = ask(session, query, &cookie, &page);
         if (err == NULL) {
             take_entries(session, page, max, out);
-            err = take_result(session, page, &cookie);
+            err = take_result(session, page, &cookie, out);
         }
         ldap_msgfree(page);
     } while (err == NULL && cookie.bv_len > 0 && out->count < max);

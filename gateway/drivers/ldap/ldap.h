@@ -59,8 +59,8 @@ typedef struct {
 /* Binds, searches, closes. No entry is no error. A login with an empty name or password is refused here,
  * since servers take it for an anonymous bind that succeeds (RFC 4513, 5.1.2). Errors, family upstream: 401
  * "credentials" (unknown name and wrong password alike; details: Active Directory's reason, as "775"), 502
- * "connect", "address", "tls", "refused", "declined" (not offered), 504 "timeout". Their messages hold
- * neither names nor passwords. */
+ * "connect", "address", "tls", "refused", "declined" (not offered), "referral" (another server would have to
+ * be asked, and nothing came), 504 "timeout". Their messages hold neither names nor passwords. */
 err_t *ldap_find(pool_t *pool, const ldap_server_t *server, const ldap_login_t *login,
                  const ldap_query_t *query, ldap_entries_t *out) MUST_CHECK;
 

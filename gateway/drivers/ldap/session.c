@@ -133,6 +133,10 @@ err_t *ldap_session_explain(pool_t *pool, int code)
     case LDAP_UNWILLING_TO_PERFORM:
         return err_make(pool, 502, ERR_FAMILY_UPSTREAM, "declined", "The directory server declined: %s",
                         ldap_err2string(code));
+    case LDAP_REFERRAL:
+        return err_make(
+            pool, 502, ERR_FAMILY_UPSTREAM, "referral",
+            "The directory refers to another server for this user, and referrals are not followed");
     default:
         return refused(pool, ldap_err2string(code));
     }

@@ -15,16 +15,24 @@ from samba.samdb import SamDB
 conf, password = sys.argv[1:]
 lp = LoadParm(conf)
 db = SamDB(session_info=system_session(), lp=lp)
-for name in ("nest", "plain", "asleep"):
+for name in ("nest", "plain", "asleep", "chief", "suffix"):
     db.newuser(name, password, givenname=name.title(), surname="Person", mailaddress=name + "@people.test",
                jobtitle="Engineer", department="Ops")
-for name in ("inner", "outer", "unrelated"):
+for name in ("inner", "outer", "unrelated", "chiefs", "board"):
     db.newgroup(name)
-for group, member in (("inner", "nest"), ("outer", "inner"), ("unrelated", "plain")):
+for group, member in (("inner", "nest"), ("outer", "inner"), ("unrelated", "plain"), ("chiefs", "chief"), ("board", "chiefs")):
     db.add_remove_group_members(group, [member])
 for number in range(%d):
     db.newgroup("many%%04d" %% number)
     db.add_remove_group_members("many%%04d" %% number, ["plain"])
+def entry(name, attribute):
+    return db.search(base=db.domain_dn(), scope=2, expression="(sAMAccountName=" + name + ")", attrs=[attribute])[0]
+group = db.schema_format_value("objectSid", entry("chiefs", "objectSid")["objectSid"][0]).decode().rsplit("-", 1)[1]
+change = "dn: %%s\\nchangetype: modify\\nreplace: %%s\\n%%s: %%s\\n"
+db.modify_ldif(change %% (entry("chief", "cn").dn, "primaryGroupID", "primaryGroupID", group))
+partitions = "CN=Partitions," + str(db.get_config_basedn())
+db.modify_ldif(change %% (partitions, "uPNSuffixes", "uPNSuffixes", "people.test"))
+db.modify_ldif(change %% (entry("suffix", "cn").dn, "userPrincipalName", "userPrincipalName", "first.last@people.test"))
 db.disable_account("(sAMAccountName=asleep)")
 """
 

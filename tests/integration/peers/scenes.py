@@ -14,7 +14,8 @@ import hostile
 import share_servers as servers
 from active_directory import ADDRESS, BASE, NAME, REALM, ActiveDirectory
 from mail_servers import MailServer
-from world import World
+import referring
+from world import SHARED_SECRET, World
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "executor"))
 from harness import Count, free_port, scenario, sql, until  # noqa: E402
@@ -46,6 +47,77 @@ def role_of(answer):
     return answer.get("role")
 
 
+def groups_of(answer):
+    return set(group.split(",")[0] for group in answer["idm_groups"])
+
+
+def ad_names(world, count, sign_in):
+    """The group that no attribute lists, and principals whose suffix is no domain."""
+    status, answer = sign_in("chief@" + REALM)
+    count.check(status == 200 and groups_of(answer) == {"CN=chiefs", "CN=board", "CN=Domain Users", "CN=Users"} and answer.get("role") == "admin",
+                "AD: the primary group counts, and the groups that hold it", json.dumps(answer))
+    for name in ("first.last@people.test", "First.Last@People.Test"):
+        status, answer = sign_in(name)
+        count.check(status == 200 and answer.get("email") == "suffix@people.test", "AD: %s, whose suffix is no domain, signs in" % name, json.dumps(answer))
+    status, answer = sign_in("suffix@" + REALM)
+    users = sql("select count(*) as n from profiles where idm_uid = 'suffix'")
+    count.check(status == 200 and users[0]["n"] == 1, "AD: it is the account that his other names lead to", json.dumps([answer, users]))
+    for name, password in (("first.last@people.test", "wrong"), ("nobody@people.test", CANARY), ("first.last@elsewhere.test", CANARY),
+                           ("*@people.test", CANARY), ("nest@people.test", CANARY)):
+        status, answer = sign_in(name, password)
+        count.check(status == 401 and answer["error"] == "Invalid credentials", "AD: refused: " + name, json.dumps(answer))
+    update("idm_settings", trusted_domains="{people.test}")
+    status, answer = sign_in("first.last@people.test")
+    count.check(status == 200, "AD: a suffix that is listed as a domain", json.dumps(answer))
+    update("idm_settings", ad_domain_fqdn="people.test")
+    status, answer = sign_in("first.last@people.test")
+    count.check(status == 503 and "No such object" in answer["error"], "AD: a domain that is none is told, not a wrong password", json.dumps(answer))
+    update("idm_settings", ad_domain_fqdn=REALM, trusted_domains="{}")
+
+
+def referrals(world, count):
+    """A server that refers elsewhere: nobody goes there, and the reason is told."""
+    trap = referring.Referring("10.77.0.10", referring.SEARCH, "ldap://10.77.0.10")
+    for at, operation in (("the login", referring.BIND), ("the search", referring.SEARCH)):
+        server = referring.Referring("10.77.0.10", operation, "ldap://10.77.0.10:%d/dc=elsewhere" % trap.port)
+        sql("delete from idm_settings")
+        insert("idm_settings", auth_mode="idm_primary", server_host="10.77.0.10", server_port=server.port, base_dn="dc=own,dc=test",
+               user_search_base="cn=users", ad_dc_host="10.77.0.10", ad_dc_port=server.port, ad_domain_fqdn=REALM, ad_dc_use_ssl=False,
+               use_ldaps=False, require_ldaps=False, connection_timeout_seconds=5)
+        for name in ("somebody@" + REALM, "somebody", "somebody@suffix.test"):
+            sql("delete from auth_rate_limits")
+            status, answer = world.fn("idm-authenticate", {"username": name, "password": CANARY})
+            count.check(status == 503 and "refers to another server" in answer["error"] and "referrals are not followed" in answer["error"],
+                        "a referral at %s of %s is told" % (at, name), "%s %s" % (status, json.dumps(answer)))
+        count.check(server.asked and not trap.asked, "and nobody goes there", str(trap.asked))
+        server.close()
+    trap.close()
+
+
+def ad_through_executor(world, count):
+    """As the page does it: the executor asks the directory, the gateway believes its ticket."""
+    executor = world.executor(EXECUTOR_SHARED_SECRET=SHARED_SECRET, BASALT_CA_FILE=world.certs.authority)
+    until("the executor", 30, lambda: world.call("GET", executor.api + "/api/health")[0] == 200)
+
+    def ask(name, password=CANARY):
+        return world.call("POST", executor.api + "/api/idm-authenticate", {"username": name, "password": password})
+    for name in ("chief@" + REALM, "ACME\\chief", "corp\\chief"):
+        status, answer = ask(name)
+        count.check(status == 200 and answer["success"] and answer["user_info"].get("ticket"), "AD by the executor: %s has a ticket" % name, json.dumps(answer)[:500])
+        status, made = world.call("POST", world.url + "/functions/v1/idm-provision", {"username": name, "user_info": answer.get("user_info")})
+        count.check(status == 200 and made.get("role") == "admin" and made.get("access_token"), "AD by the executor: it gives the role: " + name, json.dumps(made)[:500])
+    status, answer = ask("first.last@people.test")
+    count.check(status == 200 and answer["success"], "AD by the executor: a principal of another suffix", json.dumps(answer)[:400])
+    users = sql("select idm_uid, count(*) as n from profiles where idm_uid in ('chief', 'suffix') group by 1 order by 1")
+    count.check([row["n"] for row in users] == [1, 1], "AD: gateway and executor lead to one account", str(users))
+    for name, password in (("chief@" + REALM, "wrong"), ("asleep@" + REALM, CANARY), ("OTHER\\chief", CANARY), ("nobody@people.test", CANARY)):
+        status, answer = ask(name, password)
+        count.check(status == 401 and answer["error"] == "Invalid credentials" and "ticket" not in json.dumps(answer),
+                    "AD by the executor: refused: " + name, json.dumps(answer))
+    executor.terminate()
+    executor.wait(30)
+
+
 def active_directory(world, count):
     directory = ActiveDirectory(world, world.certs, CANARY, 130)
     until("the domain controller", lambda: accepts(ADDRESS, 636) and accepts(ADDRESS, 389))
@@ -55,6 +127,7 @@ def active_directory(world, count):
     insert("idm_settings", auth_mode="idm_primary", server_host="ldap.nowhere.test", base_dn="dc=nowhere,dc=test",
            ad_dc_host=NAME, ad_domain_fqdn=REALM, ad_dc_port=636, connection_timeout_seconds=5, ca_certificate=authority)
     insert("idm_group_mappings", idm_group_dn="CN=outer,CN=Users," + BASE, idm_group_name="outer", app_role="operator", priority=1)
+    insert("idm_group_mappings", idm_group_dn="CN=board,CN=Users," + BASE, idm_group_name="board", app_role="admin", priority=2)
 
     def sign_in(name, password=CANARY):
         sql("delete from auth_rate_limits")
@@ -64,16 +137,18 @@ def active_directory(world, count):
         status, answer = sign_in(name)
         count.check(status == 200 and answer.get("role") == "operator" and answer.get("email") == "nest@people.test",
                     "AD: %s signs in, with the role of a group of his group" % name, json.dumps(answer))
-        count.check(status == 200 and set(group.split(",")[0] for group in answer["idm_groups"]) == {"CN=inner", "CN=outer"},
+        count.check(status == 200 and groups_of(answer) == {"CN=inner", "CN=outer", "CN=Domain Users", "CN=Users"},
                     "AD: nested groups are followed, others not: " + name, json.dumps(answer))
     users = sql("select count(*) as n from profiles where idm_uid = 'nest'")
     count.check(users[0]["n"] == 1, "AD: all spellings are one account", str(users))
     status, answer = sign_in("plain@" + REALM)
-    count.check(status == 200 and answer.get("role") == "viewer" and len(answer["idm_groups"]) == 131,
+    count.check(status == 200 and answer.get("role") == "viewer" and len(answer["idm_groups"]) == 133,
                 "AD: many groups come whole, over several pages, and give no role of others", json.dumps(answer)[:300])
     for name in ("nest@" + REALM, "ACME\\nest", "nobody@" + REALM, "OTHER\\nest"):
         status, answer = sign_in(name, CANARY if name.startswith("OTHER") else "wrong")
         count.check(status == 401 and answer["error"] == "Invalid credentials", "AD: refused: " + name, json.dumps(answer))
+    ad_names(world, count, sign_in)
+    ad_through_executor(world, count)
     status, answer = sign_in("asleep@" + REALM)
     reasons = [row["reason"] for row in sql("select details ->> 'reason' as reason from audit_logs where action = 'idm_login_failed'")]
     count.check(status == 401 and answer["error"] == "Invalid credentials" and "account disabled" in reasons,
@@ -490,7 +565,7 @@ def hostility(world, count):
     world.unmount("/etc/resolv.conf")
 
 
-SCENES = {"shares": shares, "active_directory": active_directory, "mail": mail, "webhook": webhook, "addresses": addresses,
+SCENES = {"shares": shares, "active_directory": active_directory, "referrals": referrals, "mail": mail, "webhook": webhook, "addresses": addresses,
           "hostility": hostility}
 
 

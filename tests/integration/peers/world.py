@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "executor"))
 from harness import Stand, sql, token  # noqa: E402
 
+SHARED_SECRET = "canary-shared-secret-of-the-executor-4711"
 HOSTS = {"10.77.0.88": ["dc1.corp.example.test"], "10.77.0.10": ["peer.test", "mixed.test"], "127.0.0.1": ["mixed.test", "inward.test"],
          "169.254.169.254": ["inward.test"], "10.77.0.25": ["mail.test"], "10.77.0.66": ["hostile.test"]}
 
@@ -80,7 +81,8 @@ class World(Stand):
     def spawn_gateway(self, port, **env):
         self.certs = getattr(self, "certs", None) or Certificates(self.directory)
         defaults = {"ASAN_OPTIONS": "detect_leaks=1", "BASALT_CA_FILE": self.certs.authority, "BASALT_WORKERS": "32",
-                    "GOTRUE_MAILER_AUTOCONFIRM": "true", "BASALT_SCHEDULER": "false"}
+                    "GOTRUE_MAILER_AUTOCONFIRM": "true", "BASALT_SCHEDULER": "false",
+                    "BASALT_EXECUTOR_SHARED_SECRET": SHARED_SECRET}
         defaults.update(env)
         return super().spawn_gateway(port, **defaults)
 
