@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "functions_net"))
 sys.path.insert(0, HERE)
 from stand import Count, NetStand, free_port, sql  # noqa: E402
+from contract_scenes import contract  # noqa: E402
 from link_scenes import links, networks_of, relinked, renewed, snapshots_of  # noqa: E402
 from job_scenes import connectivity, scheduled  # noqa: E402
 from large_scenes import large  # noqa: E402
@@ -262,7 +263,7 @@ def stalled(stand, answers):
     peer.close()
 
 
-SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, scheduled_job, connectivity, openmanage, large]
+SCENES = [connection, rest_too, inventory, again, links, relinked, renewed, several, hostile, vcenter_tool, openmanage_tool, scheduled, scheduled_job, connectivity, openmanage, contract, large]
 
 
 def main():
