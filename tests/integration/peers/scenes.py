@@ -97,7 +97,7 @@ def referrals(world, count):
 def ad_through_executor(world, count):
     """As the page does it: the executor asks the directory, the gateway believes its ticket."""
     executor = world.executor(EXECUTOR_SHARED_SECRET=SHARED_SECRET, BASALT_CA_FILE=world.certs.authority)
-    until("the executor", 30, lambda: world.call("GET", executor.api + "/api/health")[0] == 200)
+    until("the executor", lambda: world.call("GET", executor.api + "/api/health")[0] == 200)
 
     def ask(name, password=CANARY):
         return world.call("POST", executor.api + "/api/idm-authenticate", {"username": name, "password": password})

@@ -29,7 +29,7 @@ def large(stand, count, people, _):
     sql("delete from idrac_commands")
     peer.calls()
     executor = stand.executor()
-    job = stand.run_job("vcenter_sync", {}, {}, 240)
+    job = stand.run_job("vcenter_sync", {}, {})
     print("executor: %d MiB at most" % resident(executor))
     executor.terminate()
     executor.wait(30)

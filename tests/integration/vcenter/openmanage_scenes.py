@@ -26,7 +26,7 @@ def press(stand, person):
     def ended():
         rows = sql("select * from jobs where job_type = 'openmanage_sync'")
         return rows and rows[0]["status"] in FINAL and rows[0]
-    return until("the end of openmanage_sync", 60, ended)
+    return until("the end of openmanage_sync", ended)
 
 
 def openmanage(stand, count, people, _):
@@ -90,7 +90,7 @@ def scheduled_job(stand, count, people, peer):
     executor = stand.executor()
     job = stand.run_job("scheduled_vcenter_sync", {}, {"is_internal": True})
     count.check(job["status"] == "completed" and job["details"]["syncs_triggered"] == 1, "a job of the former scheduler queues what is due", str(job["details"]))
-    done = until("the sync", 60, lambda: sql("select 1 as one from jobs where job_type = 'vcenter_sync' and status = 'completed'"))
+    done = until("the sync", lambda: sql("select 1 as one from jobs where job_type = 'vcenter_sync' and status = 'completed'"))
     again = sql("select count(*) as n from jobs where job_type = 'scheduled_vcenter_sync'")[0]["n"]
     count.check(bool(done) and again == 1, "and does not go on by itself", str(again))
     executor.terminate()
