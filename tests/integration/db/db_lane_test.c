@@ -24,15 +24,15 @@ static void read_request(request_t *request, const char *role, const char *claim
     request->stmts[0].param_count = param != NULL ? 1 : 0;
 }
 
-/* On a busy machine everything takes long: what counts here is that a sleep of 100 ms is told from none. */
-static db_pool_t *lane_pool(size_t size, int acquire_timeout_ms)
+/* On a busy machine everything takes long: what counts here is that a sleep of a second is told from none. */
+static db_pool_t *lane_pool(size_t size)
 {
     db_pool_options_t options = {.name = STR("test"),
                                  .conninfo = test_uri("authenticator"),
                                  .size_max = size,
-                                 .acquire_timeout_ms = acquire_timeout_ms,
+                                 .acquire_timeout_ms = TEST_PATIENCE_MS,
                                  .is_prepared = true,
-                                 .share_limit_us = 5000};
+                                 .share_limit_us = 50000};
     return db_pool_create(test_loop(), &options);
 }
 
@@ -64,7 +64,7 @@ static void quick_reads_share_few_connections(void **state)
 {
     (void)state;
     enum { COUNT = 24 };
-    db_pool_t *pool = lane_pool(10, 5000);
+    db_pool_t *pool = lane_pool(10);
     request_t request;
     outcome_t outcomes[COUNT] = {{0}};
     read_request(&request, "authenticated", ann, "select count(*) from t.item where id > $1::int", "0");
@@ -74,7 +74,7 @@ static void quick_reads_share_few_connections(void **state)
         assert_true(test_wait(&outcomes[i].is_done));
     db_pool_destroy(pool);
 
-    pool = lane_pool(10, 5000);
+    pool = lane_pool(10);
     make_known(pool, &request);
     assert_int_equal(inspect(pool, "size"), 1);
     memset(outcomes, 0, sizeof(outcomes));
@@ -103,7 +103,7 @@ static void neighbours_on_a_connection_do_not_see_each_other(void **state)
 {
     (void)state;
     enum { COUNT = 400 };
-    db_pool_t *pool = lane_pool(2, 5000);
+    db_pool_t *pool = lane_pool(2);
     static request_t requests[COUNT];
     static outcome_t outcomes[COUNT];
     static char ids[COUNT][8];
@@ -148,12 +148,12 @@ static void neighbours_on_a_connection_do_not_see_each_other(void **state)
 static void a_statement_that_became_slow_no_longer_shares(void **state)
 {
     (void)state;
-    db_pool_t *pool = lane_pool(4, 5000);
+    db_pool_t *pool = lane_pool(4);
     request_t quick, slow;
     outcome_t first = {0}, others[6] = {{0}};
     const char *sql = "select pg_sleep($1::float8)";
     read_request(&quick, "anon", NULL, sql, "0");
-    read_request(&slow, "anon", NULL, sql, "0.1");
+    read_request(&slow, "anon", NULL, sql, "1");
     make_known(pool, &quick);
     test_run(pool, &slow, &first);
     first = (outcome_t){0};
@@ -170,7 +170,7 @@ static void a_statement_that_became_slow_no_longer_shares(void **state)
 static void a_big_result_does_not_share(void **state)
 {
     (void)state;
-    db_pool_t *pool = lane_pool(2, 5000);
+    db_pool_t *pool = lane_pool(2);
     request_t request;
     outcome_t outcomes[3] = {{0}};
     read_request(&request, "anon", NULL, "select repeat('x', 40000)", NULL);
@@ -187,7 +187,7 @@ static void point_reads_are_answered_while_slow_queries_hold_the_pool(void **sta
 {
     (void)state;
     enum { SLOW = 8 };
-    db_pool_t *pool = lane_pool(4, 10000);
+    db_pool_t *pool = lane_pool(4);
     request_t quick, slow;
     outcome_t slows[SLOW] = {{0}};
     read_request(&quick, "authenticated", ann, "select name from t.item where id = $1::int", "2");
@@ -213,7 +213,7 @@ static void quick_reads_do_not_starve_the_others(void **state)
 {
     (void)state;
     enum { QUICK = 6 };
-    db_pool_t *pool = lane_pool(1, 3000);
+    db_pool_t *pool = lane_pool(1);
     request_t quick, write;
     outcome_t outcomes[QUICK] = {{0}}, written = {0};
     read_request(&quick, "authenticated", ann, "select name from t.item where id = $1::int", "2");
@@ -242,7 +242,7 @@ static void a_table_changed_under_shared_reads_fails_none(void **state)
     enum { COUNT = 12, ROUNDS = 12 };
     test_sql("drop table if exists t.shape; create table t.shape (a int); insert into t.shape values (1);"
              "grant select on t.shape to service");
-    db_pool_t *pool = lane_pool(2, 5000);
+    db_pool_t *pool = lane_pool(2);
     request_t request;
     static outcome_t outcomes[COUNT * ROUNDS];
     memset(outcomes, 0, sizeof(outcomes));
@@ -271,7 +271,7 @@ static void reads_behind_a_lost_one_run_elsewhere(void **state)
 {
     (void)state;
     enum { COUNT = 8, ROUNDS = 20 };
-    db_pool_t *pool = lane_pool(1, 5000);
+    db_pool_t *pool = lane_pool(1);
     request_t request;
     read_request(&request, "authenticated", ann, "select name from t.item where id = $1::int", "2");
     make_known(pool, &request);
