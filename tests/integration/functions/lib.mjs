@@ -1,6 +1,7 @@
 // People, calls and peers for the scenes of the functions.
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { createServer } from 'node:https';
 import { run, sql } from '../auth_endpoints/lib.mjs';
 
@@ -18,8 +19,7 @@ export function check(condition, what) {
 }
 
 export function equal(actual, expected, what) {
-  const [a, e] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (a !== e) throw new Error(`${what}: ${a} instead of ${e}`);
+  if (!isDeepStrictEqual(actual, expected)) throw new Error(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
 }
 
 // An administrator, an operator and a viewer with open sessions.
