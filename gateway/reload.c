@@ -116,6 +116,7 @@ static void apply(reload_t *reload, config_t *fresh)
     token_verifier_t *tokens = NULL;
     apply_overrides(fresh, str_make(reload->overrides, reload->overrides_len));
     if (config_equals(fresh, gateway->config)) {
+        schema_cache_reload(gateway->schema); /* settings of roles are read with it */
         config_destroy(fresh);
         finish(gateway, pool);
         return;

@@ -333,8 +333,11 @@ def roles_and_functions_have_their_own_time():
         status, body, headers = ask("GET", "/rpc/nap?seconds=5", role="slow")
         expect((status, body["code"], headers["Proxy-Status"]), (500, "57014", "PostgREST; error=57014"))
         expect(ask("POST", "/rpc/hasty", {})[1]["code"], "57014")
-        sql("alter role slow set statement_timeout = '5s'; notify pgrst, 'reload schema'")
-        until("the role's new time", lambda: ask("GET", "/rpc/nap?seconds=0.5", role="slow")[0] == 204)
+        for number, message in enumerate(("reload schema", "reload config")):
+            time_now = "%ds" % (5 + number)
+            sql("alter role slow set statement_timeout = '%s'; notify pgrst, '%s'" % (time_now, message))
+            until("the role's new time after " + message,
+                  lambda: ask("GET", "/rpc/setting?name=statement_timeout", role="slow")[1] == time_now)
         sql("alter role slow set statement_timeout = '300ms'")
 
 
