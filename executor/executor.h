@@ -8,6 +8,7 @@
 #include "executor/gateway_client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define EXECUTOR_VERSION "1.0.0"
 
@@ -24,8 +25,8 @@ typedef struct executor {
     struct settings_cache *settings;
     target_policy_t device_addresses;
     int jobs_max, poll_ms, lease_seconds;
-    volatile bool is_stopping;
-    volatile bool is_stream_over; /* stopping, or the stream has been silent for too long */
+    atomic_bool is_stopping;
+    atomic_bool is_stream_over; /* stopping, or the stream has been silent for too long */
 
     pthread_mutex_t mutex; /* everything below */
     pthread_cond_t wake;   /* something to claim, a job ended, or stopping */

@@ -236,7 +236,7 @@ static bool on_data(void *arg, str_t chunk)
 }
 
 err_t *gateway_stream(gateway_client_t *client, pool_t *pool, void (*on_line)(void *arg, str_t line),
-                      void *arg, const volatile bool *is_cancelled)
+                      void *arg, const atomic_bool *is_cancelled)
 {
     fetch_header_t headers[] = {{STR("apikey"), client->address->key},
                                 {STR("Authorization"), client->authorization}};

@@ -7,6 +7,7 @@
 #include "base/pool.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 typedef struct {
     str_t base_url; /* without a slash at the end */
@@ -51,7 +52,7 @@ err_t *gateway_function_post(gateway_client_t *client, pool_t *pool, str_t name,
 
 /* GET /jobs/v1/stream: hands over whole lines until the connection ends or `is_cancelled`. */
 err_t *gateway_stream(gateway_client_t *client, pool_t *pool, void (*on_line)(void *arg, str_t line),
-                      void *arg, const volatile bool *is_cancelled) MUST_CHECK;
+                      void *arg, const atomic_bool *is_cancelled) MUST_CHECK;
 
 /* Percent-encodes a value for a query. */
 str_t gateway_url_encode(pool_t *pool, str_t text);

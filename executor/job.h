@@ -7,6 +7,7 @@
 #include "executor/settings.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 typedef struct job {
     struct job *next; /* executor's list, under its mutex */
@@ -24,10 +25,10 @@ typedef struct job {
     const json_t *journal;    /* step -> {state, detail}: what a former run has left */
     settings_t settings;
 
-    volatile bool is_cancelled; /* somebody cancelled it: no new work */
-    volatile bool is_graceful;  /* finish the current server, then stop as cancelled */
-    volatile bool is_lost;      /* the lease is another's: say nothing more */
-    volatile bool is_halted;    /* any of the above, or the executor stops: what the driver polls */
+    atomic_bool is_cancelled; /* somebody cancelled it: no new work */
+    atomic_bool is_graceful;  /* finish the current server, then stop as cancelled */
+    atomic_bool is_lost;      /* the lease is another's: say nothing more */
+    atomic_bool is_halted;    /* any of the above, or the executor stops: what the driver polls */
 
     pthread_mutex_t mutex; /* everything below */
     json_t *kept;          /* what job_append and job_add have gathered */

@@ -107,7 +107,7 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
     (void)down;
     (void)up_total;
     (void)up;
-    const volatile bool *is_cancelled = exchange->request->is_cancelled;
+    const atomic_bool *is_cancelled = exchange->request->is_cancelled;
     exchange->is_cancelled = is_cancelled != NULL && *is_cancelled;
     return exchange->is_cancelled;
 }

@@ -6,6 +6,8 @@
 #include "base/pool.h"
 #include "base/target.h"
 
+#include <stdatomic.h>
+
 typedef struct {
     str_t name, value;
 } fetch_header_t;
@@ -28,7 +30,7 @@ typedef struct {
      * is no error. response_max does not count then. */
     bool (*on_data)(void *arg, str_t chunk);
     void *arg;
-    const volatile bool *is_cancelled; /* polled about once a second; may be NULL */
+    const atomic_bool *is_cancelled; /* polled about once a second; may be NULL */
 } fetch_request_t;
 
 typedef struct {

@@ -13,6 +13,8 @@
 #include "scheduler/due.h"
 #include "scheduler/leader.h"
 
+#include <stdatomic.h>
+
 enum {
     SCHED_GRACE_S = 60,  /* a command may start that late: the lead may have to change first */
     SCHED_RUNS_MAX = 64, /* upper bound of BASALT_CRON_MAX_RUNNING */
@@ -100,7 +102,7 @@ typedef struct {
     size_t in_flight, places;
     bool is_taking, wants_take;
     int64_t expired_us; /* when old answers were last removed, monotonic */
-    volatile bool is_cancelled;
+    atomic_bool is_cancelled;
 } net_t;
 
 typedef struct {

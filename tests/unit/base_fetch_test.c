@@ -194,7 +194,7 @@ static void failures_have_their_codes(void **state)
     request =
         (fetch_request_t){.url = url("/"), .headers = &split, .header_count = 1, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "protocol");
-    static const volatile bool is_cancelled = true;
+    static const atomic_bool is_cancelled = true;
     request =
         (fetch_request_t){.url = url("/when-told"), .is_cancelled = &is_cancelled, .addr_policy = TARGET_ANY};
     assert_string_equal(code_of(&request, &out), "cancelled");

@@ -219,7 +219,7 @@ static void test_requests_to_one_device_keep_their_distance(void **state)
         redfish_guard_leave(guard, STR("10.0.0.1"), REDFISH_GUARD_GOOD);
     }
     assert_true(clock_mono_us() - started >= 2 * 120000);
-    volatile bool is_cancelled = true;
+    atomic_bool is_cancelled = true;
     assert_int_equal(redfish_guard_enter(guard, STR("10.0.0.1"), false, &is_cancelled, &wait_ms),
                      REDFISH_GUARD_CANCELLED);
     redfish_guard_destroy(guard);

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 typedef struct openmanage openmanage_t;
 
@@ -32,7 +33,7 @@ typedef struct {
     str_t ca_file;    /* PEM path; null string: system store */
     target_policy_t addr_policy;
     int timeout_ms;                                                  /* of one exchange; 0: 30,000 */
-    const volatile bool *is_cancelled;                               /* may be NULL */
+    const atomic_bool *is_cancelled;                                 /* may be NULL */
     void (*on_record)(void *arg, const openmanage_record_t *record); /* may be NULL */
     void *arg;
 } openmanage_options_t;

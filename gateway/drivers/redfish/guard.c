@@ -106,7 +106,7 @@ static void wait_until(redfish_guard_t *guard, int64_t due_us)
 }
 
 redfish_guard_entry_t redfish_guard_enter(redfish_guard_t *guard, str_t address, bool is_forced,
-                                          const volatile bool *is_cancelled, int64_t *wait_ms)
+                                          const atomic_bool *is_cancelled, int64_t *wait_ms)
 {
     redfish_guard_entry_t entry = REDFISH_GUARD_ENTERED;
     pthread_mutex_lock(&guard->mutex);

@@ -7,6 +7,8 @@
 
 #include "base/str.h"
 
+#include <stdatomic.h>
+
 typedef struct redfish_guard redfish_guard_t;
 
 typedef struct {
@@ -29,7 +31,7 @@ typedef enum {
 
 /* Waits for a slot for `address`. `is_forced` enters in spite of an open breaker (an operator asked). */
 redfish_guard_entry_t redfish_guard_enter(redfish_guard_t *guard, str_t address, bool is_forced,
-                                          const volatile bool *is_cancelled, int64_t *wait_ms);
+                                          const atomic_bool *is_cancelled, int64_t *wait_ms);
 
 typedef enum {
     REDFISH_GUARD_GOOD,    /* ends both counts */

@@ -10,6 +10,7 @@
 #include "drivers/redfish/guard.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #define REDFISH_SYSTEM "/redfish/v1/Systems/System.Embedded.1"
 #define REDFISH_CHASSIS "/redfish/v1/Chassis/System.Embedded.1"
@@ -50,13 +51,13 @@ typedef struct {
     bool is_legacy_tls;   /* firmware 2.x */
     bool is_guard_forced; /* go on in spite of an open breaker */
     target_policy_t addr_policy;
-    int connect_timeout_ms;            /* 0: 5,000 (10,000 with legacy TLS) */
-    int timeout_ms;                    /* of one exchange; 0: 30,000 */
-    int64_t deadline_us;               /* of clock_mono_us, over all but the end of the session; 0: none */
-    int attempts_max;                  /* of idempotent requests; 0: 3 */
-    int retry_delay_ms;                /* first wait, doubled each time, at most 60 s; 0: 2,000 */
-    redfish_guard_t *guard;            /* may be NULL in tests */
-    const volatile bool *is_cancelled; /* may be NULL */
+    int connect_timeout_ms;          /* 0: 5,000 (10,000 with legacy TLS) */
+    int timeout_ms;                  /* of one exchange; 0: 30,000 */
+    int64_t deadline_us;             /* of clock_mono_us, over all but the end of the session; 0: none */
+    int attempts_max;                /* of idempotent requests; 0: 3 */
+    int retry_delay_ms;              /* first wait, doubled each time, at most 60 s; 0: 2,000 */
+    redfish_guard_t *guard;          /* may be NULL in tests */
+    const atomic_bool *is_cancelled; /* may be NULL */
     void (*on_record)(void *arg, const redfish_record_t *record); /* may be NULL */
     void *arg;
 } redfish_options_t;

@@ -10,6 +10,7 @@
 #include "base/pool.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 typedef struct vsphere vsphere_t;
 
@@ -32,9 +33,9 @@ typedef struct {
     bool is_verified; /* check the certificate */
     str_t ca_file;    /* PEM path; null string: system store */
     target_policy_t addr_policy;
-    int timeout_ms;                    /* of one exchange; 0: 30,000 */
-    int deadline_ms;                   /* of everything from open on, logout excepted; 0: 120,000 */
-    const volatile bool *is_cancelled; /* may be NULL */
+    int timeout_ms;                  /* of one exchange; 0: 30,000 */
+    int deadline_ms;                 /* of everything from open on, logout excepted; 0: 120,000 */
+    const atomic_bool *is_cancelled; /* may be NULL */
     void (*on_record)(void *arg, const vsphere_record_t *record); /* may be NULL */
     void *arg;
 } vsphere_options_t;
