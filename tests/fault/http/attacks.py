@@ -99,6 +99,15 @@ async def churn(_, writer, __):
         writer.transport.abort()
 
 
+async def leave(reader, writer, _):
+    """A request, or the beginning of one, whose client goes at any moment: its query must not outlive it."""
+    text = random.choice((GET + END, b"GET /rpc/nap?seconds=20 HTTP/1.1\r\n" + HEAD + END, POST + b"Content-Length: 2\r\n\r\n{}",
+                          b"GET /items?select=a:name,b:name HTTP/1.1\r\n" + HEAD + END))
+    writer.write(text[:random.choice((len(text), random.randrange(len(text))))])
+    await asyncio.sleep(random.choice((0, random.random() * 0.05)))
+    TALLY["left"] += 1
+
+
 async def noise(reader, writer, _):
     first = random.choice((b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9.9\r\n"))
     writer.write(first + random.randbytes(random.randrange(4096)) + b"\r\n\r\n")
@@ -106,7 +115,7 @@ async def noise(reader, writer, _):
 
 
 def overlong_sizes():
-    sizes = (b"FFFFFFFFFFFFFFFF", b"10000000000000000", b"7FFFFFFFFFFFFFFF", b"-1", b"0x10", b"", b"g", b"1" * 400)
+    sizes = (b"FFFFFFFFFFFFFFFF", b"10000000000000000", b"7FFFFFFFFFFFFFFF", b"-1", b"", b"g", b"1" * 400)
     return [CHUNKED + size + b"\r\nx\r\n0\r\n\r\n" for size in sizes]
 
 
@@ -136,6 +145,7 @@ ATTACKS = {
     "expect": once(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}", ANY | {"100", "417"}),
     "half-close": Attack(half_close, SERVED | {"499"}),
     "churn": Attack(churn, SERVED),
+    "leave": Attack(leave, {"left", "cut"}),
     "noise": Attack(noise, ANY),
 }
 

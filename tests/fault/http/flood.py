@@ -88,6 +88,7 @@ def attack(gateway, name, connections, seconds):
           % (name, cpu, (peak - before) / 1024, honest.at(0.5), honest.at(0.99), tally), flush=True)
     COUNT.check(gateway.process.poll() is None, name + ": the process lives")
     COUNT.check(not honest.wrong, name + ": the honest client is served", "; ".join(honest.wrong[:3]))
+    until(lambda: gateway.inspect("pools")[0]["busy"] == 0, 10, name + ": no query goes on for those who left")
     odd = set(tally) - ATTACKS[name].allowed
     COUNT.check(not odd, name + ": answers that must not be", str(sorted(odd)))
     COUNT.check(SANITIZED or peak - before < SLACK_KIB, name + ": memory", "%d KiB" % (peak - before))
