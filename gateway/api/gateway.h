@@ -19,12 +19,12 @@ typedef struct gateway {
     config_t *config;
     loop_t *loop;
     http_server_t *server;
-    worker_pool_t *workers;           /* sequential handlers: auth, functions, storage */
-    worker_pool_t *hash_workers;      /* bcrypt only: few threads, short queue */
-    worker_pool_t *mail_workers;      /* requests that may wait for a mail server */
-    worker_pool_t *net_workers;       /* requests of net.http_post: they may call functions, so not `workers` */
-    db_pool_t *request_pool;          /* login authenticator: REST */
-    db_pool_t *internal_pool;         /* login basalt_internal: feed, scheduler; NULL on a bare database */
+    worker_pool_t *workers;      /* sequential handlers: auth, functions, storage */
+    worker_pool_t *hash_workers; /* bcrypt only: few threads, short queue */
+    worker_pool_t *mail_workers; /* requests that may wait for a mail server */
+    worker_pool_t *net_workers;  /* requests of net.http_post: they may call functions, so not `workers` */
+    db_pool_t *request_pool;     /* login authenticator: REST */
+    db_pool_t *internal_pool;    /* login basalt_internal: feed, scheduler; NULL on a bare database */
     db_sessions_t *request_sessions;  /* blocking twin of request_pool, for functions as caller/service */
     db_sessions_t *internal_sessions; /* blocking twin of internal_pool, for auth and jobs; may be NULL */
     token_verifier_t *tokens;

@@ -9,7 +9,7 @@
 #define AUDIENCE "basalt/idm-provision"
 #define KEY_LABEL "basalt ticket idm-provision v1"
 #define TICKET_MAX (128 * 1024) /* hundreds of groups, each named in full */
-#define AHEAD_MAX_S 5 /* both programs run beside each other */
+#define AHEAD_MAX_S 5           /* both programs run beside each other */
 
 static str_t derive_key(str_t shared_secret, uint8_t key[CRYPT_SHA256_LEN])
 {

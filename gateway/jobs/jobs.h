@@ -3,9 +3,9 @@
  *
  *   POST /claim           {executor_id, boot_id, types|null, max, lease_seconds} -> {jobs, is_paused,
  * next_due} POST /{id}/renew      {token, lease_seconds}            -> {status, graceful_cancel, expires_at}
- *   POST /{id}/report     {token, details, remove, console, tasks, steps, commands, journal, audit} -> {status,
- * graceful_cancel} POST /{id}/finish     as report, and {status}           -> {status, is_changed} GET
- * /stream          NDJSON without end: {"event":"hello"|"resync"|"heartbeat"|"job"|"cancel", ...}
+ *   POST /{id}/report     {token, details, remove, console, tasks, steps, commands, journal, audit} ->
+ * {status, graceful_cancel} POST /{id}/finish     as report, and {status}           -> {status, is_changed}
+ * GET /stream          NDJSON without end: {"event":"hello"|"resync"|"heartbeat"|"job"|"cancel", ...}
  *
  * 401 without a token, 403 for any role but service_role, 409 when the fencing token is not the current one.
  */

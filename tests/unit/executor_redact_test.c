@@ -1,6 +1,6 @@
 #include "base/read_json.h"
-#include "executor/activity.h"
 #include "base/redact.h"
+#include "executor/activity.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
