@@ -181,7 +181,8 @@ bool segment_send_wash(conn_t *conn);
 void result_process(conn_t *conn);
 
 /* pool_info.c */
-void pool_info_publish(db_pool_t *pool); /* gauges */
+void pool_info_publish(db_pool_t *pool);         /* gauges */
+size_t pool_info_waiting(const db_pool_t *pool); /* of both lanes */
 
 /* tx.c */
 void tx_finish(db_tx_t *tx, err_t *error); /* calls on_done unless detached, frees */

@@ -60,11 +60,6 @@ static size_t count_live(const db_pool_t *pool)
     return pool->conn_count - count_state(pool, CONN_STATE_OPENING) - count_state(pool, CONN_STATE_BROKEN);
 }
 
-static size_t count_waiting(const db_pool_t *pool)
-{
-    return pool->waiting.count + pool->waiting_fast.count;
-}
-
 static void remove_conn(conn_t *conn)
 {
     db_pool_t *pool = conn->pool;
@@ -296,8 +291,8 @@ void db_pool_on_open_failed(conn_t *conn, const char *message)
     set_up(pool, false);
     if (!has_ever_worked || clock_mono_us() - pool->down_since_us >= OUTAGE_GRACE_MS * 1000LL)
         fail_waiting(pool);
-    loop_timer_start(pool->loop, &pool->reopen, count_waiting(pool) > 0 ? REOPEN_WANTED_MS : REOPEN_IDLE_MS,
-                     on_reopen, pool);
+    loop_timer_start(pool->loop, &pool->reopen,
+                     pool_info_waiting(pool) > 0 ? REOPEN_WANTED_MS : REOPEN_IDLE_MS, on_reopen, pool);
 }
 
 /* Could the server have committed it although no answer came? */
@@ -414,7 +409,7 @@ void db_pool_destroy(db_pool_t *pool)
     buf_clear(&pool->connect_error);
     buf_append_lit(&pool->connect_error, "The server is shutting down.");
     pool->options.size_max = 0;
-    while (pool->conn_count > 0 || count_waiting(pool) > 0 || pool->doomed.count > 0) {
+    while (pool->conn_count > 0 || pool_info_waiting(pool) > 0 || pool->doomed.count > 0) {
         while (pool->conn_count > 0) {
             conn_t *conn = pool->conns[0];
             while (conn->first != NULL) {

@@ -45,6 +45,11 @@ static void publish(db_pool_t *pool, metric_t **gauge, const char *name, const c
     metric_set(*gauge, (int64_t)value);
 }
 
+size_t pool_info_waiting(const db_pool_t *pool)
+{
+    return pool->waiting.count + pool->waiting_fast.count;
+}
+
 void pool_info_publish(db_pool_t *pool)
 {
     size_t idle = 0;
@@ -53,21 +58,26 @@ void pool_info_publish(db_pool_t *pool)
     publish(pool, &pool->size_gauge, "basalt_db_pool_size", "Connections of the pool", pool->conn_count);
     publish(pool, &pool->idle_gauge, "basalt_db_pool_idle", "Connections without a transaction", idle);
     publish(pool, &pool->waiting_gauge, "basalt_db_pool_waiting", "Transactions that wait for a connection",
-            pool->waiting.count + pool->waiting_fast.count);
+            pool_info_waiting(pool));
+}
+
+static size_t count_sent(const db_pool_t *pool)
+{
+    size_t sent = 0;
+    for (size_t i = 0; i < pool->conn_count; i++)
+        sent += pool->conns[i]->depth;
+    return sent;
 }
 
 size_t db_pool_in_flight(const db_pool_t *pool)
 {
-    size_t in_flight = pool->waiting.count + pool->waiting_fast.count;
-    for (size_t i = 0; i < pool->conn_count; i++)
-        in_flight += pool->conns[i]->depth;
-    return in_flight;
+    return count_sent(pool) + pool_info_waiting(pool);
 }
 
 db_pool_figures_t db_pool_figures(const db_pool_t *pool)
 {
     db_pool_figures_t figures = {.size_max = pool->options.size_max,
-                                 .waiting = pool->waiting.count + pool->waiting_fast.count,
+                                 .waiting = pool_info_waiting(pool),
                                  .acquire_timeouts = pool->timeout_total};
     for (size_t i = 0; i < pool->conn_count; i++)
         figures.busy += pool->conns[i]->state != CONN_STATE_IDLE;
@@ -106,8 +116,7 @@ void db_pool_flush_statements(db_pool_t *pool)
 
 void db_pool_inspect(const db_pool_t *pool, buf_t *out)
 {
-    size_t by_state[CONN_STATE_BROKEN + 1] = {0}, stmts = 0,
-                                        waiting = pool->waiting.count + pool->waiting_fast.count;
+    size_t by_state[CONN_STATE_BROKEN + 1] = {0}, stmts = 0;
     for (size_t i = 0; i < pool->conn_count; i++) {
         by_state[pool->conns[i]->state]++;
         stmts += stmt_cache_count(pool->conns[i]->stmts);
@@ -117,9 +126,9 @@ void db_pool_inspect(const db_pool_t *pool, buf_t *out)
                pool->conn_count, pool->options.size_max);
     buf_printf(out, "\"opening\":%zu,\"idle\":%zu,\"busy\":%zu,\"cancelling\":%zu,\"in_flight\":%zu,",
                by_state[CONN_STATE_OPENING], by_state[CONN_STATE_IDLE], by_state[CONN_STATE_BUSY],
-               by_state[CONN_STATE_CANCELLING], db_pool_in_flight(pool) - waiting);
-    buf_printf(out, "\"waiting\":%zu,\"statements\":%zu,\"done\":%lld,\"lost_connections\":%lld,", waiting,
-               stmts, (long long)pool->done_total, (long long)pool->lost_total);
+               by_state[CONN_STATE_CANCELLING], count_sent(pool));
+    buf_printf(out, "\"waiting\":%zu,\"statements\":%zu,\"done\":%lld,\"lost_connections\":%lld,",
+               pool_info_waiting(pool), stmts, (long long)pool->done_total, (long long)pool->lost_total);
     buf_printf(out, "\"retries\":%lld,\"acquire_timeouts\":%lld,\"cancels\":%lld}",
                (long long)pool->retry_total, (long long)pool->timeout_total, (long long)pool->cancel_total);
 }

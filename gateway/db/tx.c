@@ -86,7 +86,7 @@ static err_t *refuse(db_tx_t *tx, size_t queue_max)
         return pg_error_from_fields(tx_memory(tx), STR("22021"),
                                     STR("invalid byte sequence for encoding \"UTF8\": 0x00"), STR_NULL,
                                     STR_NULL, tx->spec.is_anonymous);
-    if (tx->pool->waiting.count + tx->pool->waiting_fast.count >= queue_max)
+    if (pool_info_waiting(tx->pool) >= queue_max)
         return pg_error_queue_full(tx_memory(tx));
     return NULL;
 }
