@@ -82,7 +82,7 @@ static void replace_running(instant_api_t *api, const job_t *from, job_t *to)
     pthread_mutex_unlock(&api->mutex);
 }
 
-err_t *instant_find_server(const instant_call_t *call, json_t **row)
+static err_t *find_server(const instant_call_t *call, json_t **row)
 {
     str_t id = read_json_str(call->input, "server_id");
     *row = NULL;
@@ -98,7 +98,7 @@ err_t *instant_find_server(const instant_call_t *call, json_t **row)
                     STR_ARG(str_slice(id, 0, 64)));
 }
 
-err_t *instant_check_pause(const instant_call_t *call)
+static err_t *check_pause(const instant_call_t *call)
 {
     json_t *row = NULL;
     err_t *err = gateway_select_one(job_client(call->job), call->pool,
@@ -108,19 +108,26 @@ err_t *instant_check_pause(const instant_call_t *call)
     return err;
 }
 
-static err_t *run_on_server(instant_call_t *call, instant_fn run)
+err_t *instant_take_server(instant_call_t *call)
 {
     json_t *server = NULL;
-    device_t device;
-    err_t *err = instant_find_server(call, &server);
+    err_t *err = find_server(call, &server);
     if (err == NULL)
-        err = instant_check_pause(call);
+        err = check_pause(call);
+    if (err == NULL)
+        call->server = server;
+    return err;
+}
+
+static err_t *run_on_server(instant_call_t *call, instant_fn run)
+{
+    device_t device;
+    err_t *err = instant_take_server(call);
     if (err != NULL)
         return err;
-    call->server = server;
     call->device = &device;
-    json_object_set(call->answer, "server_id", json_object_get(server, "id"));
-    err = device_open_server(&device, call->job, call->pool, server, STR_NULL);
+    json_object_set(call->answer, "server_id", json_object_get(call->server, "id"));
+    err = device_open_server(&device, call->job, call->pool, call->server, STR_NULL);
     if (err != NULL && str_eq(err->code, STR("no_credentials")))
         return err_make(call->pool, 400, ERR_FAMILY_REQUEST, "", "No credentials available for server");
     if (err != NULL)

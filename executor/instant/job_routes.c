@@ -83,7 +83,7 @@ static err_t *run_job(const instant_call_t *call, const char *type, json_t *scop
 err_t *instant_power_control(instant_call_t *call)
 {
     static const char *const ACTIONS[] = {"on", "off", "graceful_shutdown", "reset", "graceful_restart"};
-    json_t *server = NULL, *row_id;
+    json_t *row_id;
     const char *known = NULL;
     str_t action = read_json_str(call->input, "action");
     if (action.len == 0 || read_json_str(call->input, "server_id").len == 0)
@@ -94,12 +94,10 @@ err_t *instant_power_control(instant_call_t *call)
     if (known == NULL)
         return err_make(call->pool, 400, ERR_FAMILY_REQUEST, "", "Invalid action: %.*s",
                         STR_ARG(str_slice(action, 0, 64)));
-    err_t *err = instant_find_server(call, &server);
-    if (err == NULL)
-        err = instant_check_pause(call);
+    err_t *err = instant_take_server(call);
     if (err != NULL)
         return err;
-    row_id = json_object_get(server, "id");
+    row_id = json_object_get(call->server, "id");
     err = run_job(call, "power_action", json_pack("{s:[O]}", "server_ids", row_id),
                   json_pack("{s:s}", "action", known));
     json_object_set_new(call->answer, "action", json_string(known));

@@ -42,10 +42,8 @@ err_t *instant_power_control(instant_call_t *call) MUST_CHECK;
 err_t *instant_vcenter_sync(instant_call_t *call) MUST_CHECK;
 err_t *instant_partial_vcenter_sync(instant_call_t *call) MUST_CHECK;
 
-/* The row of servers; 400 without a server_id, 404 when there is none. */
-err_t *instant_find_server(const instant_call_t *call, json_t **row) MUST_CHECK;
-
-/* The switch that stops all traffic to iDRACs holds here too: 503. */
-err_t *instant_check_pause(const instant_call_t *call) MUST_CHECK;
+/* Sets call->server. 400 without a server_id, 404 when there is none, 503 while all traffic to iDRACs is
+ * switched off. */
+err_t *instant_take_server(instant_call_t *call) MUST_CHECK;
 
 #endif

@@ -179,20 +179,16 @@ err_t *instant_console_launch(instant_call_t *call)
 /* Not reachable is an answer, not a failure. */
 err_t *instant_connectivity_test(instant_call_t *call)
 {
-    json_t *server = NULL;
     device_t device;
-    err_t *err = instant_find_server(call, &server);
-    if (err == NULL)
-        err = instant_check_pause(call);
+    err_t *err = instant_take_server(call);
     if (err != NULL)
         return err;
-    call->server = server;
     int64_t began = clock_mono_us();
-    err = device_open_server(&device, call->job, call->pool, server, STR_NULL);
+    err = device_open_server(&device, call->job, call->pool, call->server, STR_NULL);
     if (err == NULL)
         device_close(&device);
     json_object_set_new(call->answer, "success", json_boolean(err == NULL));
-    json_object_set(call->answer, "server_id", json_object_get(server, "id"));
+    json_object_set(call->answer, "server_id", json_object_get(call->server, "id"));
     set_server(call);
     json_object_set_new(call->answer, "reachable", json_boolean(err == NULL));
     json_object_set_new(call->answer, "response_time_ms", json_integer((clock_mono_us() - began) / 1000));

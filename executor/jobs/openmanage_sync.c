@@ -6,7 +6,7 @@
 #include "base/read_json.h"
 #include "drivers/openmanage/openmanage.h"
 
-enum { EXCHANGE_MS = 60000, STORE_MS = 120000, PART = 500, UNKNOWN_MAX = 20 };
+enum { EXCHANGE_MS = 60000, PART = 500, UNKNOWN_MAX = 20 };
 
 #define SETTINGS_QUERY "openmanage_settings?select=*,password_encrypted:password&order=created_at&limit=1"
 
@@ -106,47 +106,22 @@ static err_t *read_servers(service_t *sync, openmanage_t *openmanage, json_t **s
 
 /* --- what is stored --- */
 
-typedef struct {
-    int64_t added, updated, linked, failed;
-} stored_t;
-
-static void count(service_t *sync, const json_t *answer, stored_t *stored)
+static err_t *store_part(service_t *sync, const json_t *servers, size_t from, service_stored_t *stored)
 {
-    size_t i;
-    const json_t *text, *summary = read_json_object(answer, "summary");
-    stored->added += read_json_int(summary, "new", 0);
-    stored->updated += read_json_int(summary, "updated", 0);
-    stored->linked += read_json_int(summary, "auto_linked", 0);
-    stored->failed += read_json_int(summary, "errors", 0);
-    json_array_foreach(read_json_array(answer, "errors"), i, text)
-    {
-        if (json_is_string(text))
-            job_log(sync->job, "WARN", "%s", json_string_value(text));
-    }
-}
-
-static err_t *store_part(service_t *sync, const json_t *servers, size_t from, stored_t *stored)
-{
-    pool_t *pool = pool_create();
-    json_t *answer = NULL, *part = json_array(), *body = json_object();
+    json_t *part = json_array(), *body = json_object();
     for (size_t i = from; i < json_array_size(servers) && i < from + PART; i++)
         json_array_append(part, json_array_get(servers, i));
     json_object_set_new(body, "devices", part);
     json_object_set_new(
         body, "manual",
         json_boolean(str_eq(read_json_str(sync->job->details, "triggered_by"), STR("manual"))));
-    err_t *err =
-        gateway_function_post(job_client(sync->job), pool, STR("openmanage-sync"), body, STORE_MS, &answer);
-    if (err == NULL)
-        count(sync, answer, stored);
-    err = err != NULL ? err_copy(sync->pool, err) : NULL;
+    err_t *err = service_store(sync, STR("openmanage-sync"), body, STR(""), stored);
     json_decref(body);
-    pool_destroy(pool);
     return err;
 }
 
 static err_t *synchronise(service_t *sync, const json_t *row, json_t *servers, size_t *skipped,
-                          stored_t *stored)
+                          service_stored_t *stored)
 {
     openmanage_t *openmanage = NULL;
     err_t *err = client_of(sync, row, &openmanage);
@@ -162,7 +137,7 @@ static err_t *synchronise(service_t *sync, const json_t *row, json_t *servers, s
     return err;
 }
 
-static void publish(service_t *sync, size_t total, size_t skipped, const stored_t *stored)
+static void publish(service_t *sync, size_t total, size_t skipped, const service_stored_t *stored)
 {
     job_set(sync->job, "total", json_integer((json_int_t)total));
     job_set(sync->job, "new", json_integer(stored->added));
@@ -175,7 +150,7 @@ static void publish(service_t *sync, size_t total, size_t skipped, const stored_
 void job_openmanage_sync(job_t *job)
 {
     service_t sync;
-    stored_t stored = {0};
+    service_stored_t stored = {0};
     size_t skipped = 0;
     json_t *row = NULL, *servers = json_array();
     err_t *err = service_begin(&sync, job);

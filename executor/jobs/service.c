@@ -3,6 +3,8 @@
 #include "base/read_json.h"
 #include "drivers/credentials/secret.h"
 
+enum { STORE_MS = 120000 };
+
 void service_record(service_t *service, const redfish_record_t *record)
 {
     json_t *row = activity_row(service->pool, &service->job->settings, &service->about, record);
@@ -50,4 +52,39 @@ err_t *service_url(pool_t *pool, str_t host, int64_t port, str_t *out)
     bool is_bare_v6 = host.base[0] != '[' && str_find_char(host, ':', 0) != SIZE_MAX;
     *out = pool_printf(pool, is_bare_v6 ? "https://[%.*s]:%d" : "https://%.*s:%d", STR_ARG(host), (int)port);
     return NULL;
+}
+
+static void count(const service_t *service, const json_t *answer, str_t subject, service_stored_t *stored)
+{
+    size_t i;
+    const json_t *text, *summary = read_json_object(answer, "summary");
+    stored->total += read_json_int(summary, "total", 0);
+    stored->added += read_json_int(summary, "new", 0);
+    stored->updated += read_json_int(summary, "updated", 0);
+    stored->linked += read_json_int(summary, "auto_linked", 0);
+    stored->failed += read_json_int(summary, "errors", 0);
+    json_array_foreach(read_json_array(answer, "errors"), i, text)
+    {
+        if (json_is_string(text))
+            job_log(service->job, "WARN", "%.*s%s%s", STR_ARG(subject), subject.len > 0 ? ": " : "",
+                    json_string_value(text));
+    }
+}
+
+err_t *service_store(service_t *service, str_t function, const json_t *body, str_t subject,
+                     service_stored_t *stored)
+{
+    json_t *answer = NULL;
+    job_t *job = service->job;
+    pool_t *pool = pool_create();
+    err_t *err = job->is_halted
+                     ? err_make(pool, 0, ERR_FAMILY_UPSTREAM, "cancelled", "the job has ended")
+                     : gateway_function_post(job_client(job), pool, function, body, STORE_MS, &answer);
+    if (err == NULL && !json_is_object(answer))
+        err = err_make(pool, 502, ERR_FAMILY_UPSTREAM, "gateway", "the gateway answered no object");
+    if (err == NULL)
+        count(service, answer, subject, stored);
+    err = err != NULL ? err_copy(service->pool, err) : NULL;
+    pool_destroy(pool);
+    return err;
 }

@@ -14,16 +14,11 @@
 err_t *vcenter_client(service_t *vcenter, const json_t *row, str_t password, int timeout_ms, int deadline_ms,
                       vsphere_t **out) MUST_CHECK;
 
-typedef struct {
-    int64_t total, added, updated, linked; /* hosts */
-    int64_t failed;                        /* items of all kinds */
-} vcenter_stored_t;
-
 /* Hands an inventory (the form of drivers/vsphere) to the gateway, in parts well below what it takes at once;
  * the job's log names what could not be stored. `id`: row of vcenters, or null. The items of the
  * inventory are used up, its lists keep their length.
  */
 err_t *vcenter_store_inventory(service_t *vcenter, str_t id, str_t name, json_t *inventory,
-                               vcenter_stored_t *stored) MUST_CHECK;
+                               service_stored_t *stored) MUST_CHECK;
 
 #endif

@@ -3,14 +3,14 @@
 #include "base/read_json.h"
 
 /* A part is closed behind the item that makes it larger than this. */
-enum { PART_BYTES = 512 << 10, STORE_MS = 120000 };
+enum { PART_BYTES = 512 << 10 };
 
 typedef struct {
     service_t *vcenter;
     str_t id, name;
     json_t *body; /* the next part */
     size_t size;  /* of its items */
-    vcenter_stored_t *stored;
+    service_stored_t *stored;
 } store_t;
 
 /* In this order: what is linked to comes before what links. Hosts are never divided (docs/functions.md). */
@@ -45,40 +45,12 @@ static json_t *list_present(const json_t *inventory)
     return present;
 }
 
-static void count(store_t *store, const json_t *answer)
-{
-    size_t i;
-    const json_t *text, *summary = read_json_object(answer, "summary");
-    vcenter_stored_t *stored = store->stored;
-    stored->total += read_json_int(summary, "total", 0);
-    stored->added += read_json_int(summary, "new", 0);
-    stored->updated += read_json_int(summary, "updated", 0);
-    stored->linked += read_json_int(summary, "auto_linked", 0);
-    stored->failed += read_json_int(summary, "errors", 0);
-    json_array_foreach(read_json_array(answer, "errors"), i, text)
-    {
-        if (json_is_string(text))
-            job_log(store->vcenter->job, "WARN", "%.*s: %s", STR_ARG(store->name), json_string_value(text));
-    }
-}
-
 /* Sends the part that is open, if there is anything in it, and opens the next. */
 static err_t *send_part(store_t *store, bool is_last)
 {
-    json_t *answer = NULL;
-    job_t *job = store->vcenter->job;
     if (is_last && store->size == 0)
         return NULL;
-    pool_t *pool = pool_create();
-    err_t *err = job->is_halted ? err_make(pool, 0, ERR_FAMILY_UPSTREAM, "cancelled", "the job has ended")
-                                : gateway_function_post(job_client(job), pool, STR("vcenter-sync"),
-                                                        store->body, STORE_MS, &answer);
-    if (err == NULL && !json_is_object(answer))
-        err = err_make(pool, 502, ERR_FAMILY_UPSTREAM, "gateway", "the gateway answered no object");
-    if (err == NULL)
-        count(store, answer);
-    err = err != NULL ? err_copy(store->vcenter->pool, err) : NULL;
-    pool_destroy(pool);
+    err_t *err = service_store(store->vcenter, STR("vcenter-sync"), store->body, store->name, store->stored);
     json_decref(store->body);
     begin(store);
     return err;
@@ -105,7 +77,7 @@ static err_t *send_list(store_t *store, const char *list, json_t *items)
 }
 
 err_t *vcenter_store_inventory(service_t *vcenter, str_t id, str_t name, json_t *inventory,
-                               vcenter_stored_t *stored)
+                               service_stored_t *stored)
 {
     err_t *err = NULL;
     store_t store = {.vcenter = vcenter, .id = id, .name = name, .stored = stored};

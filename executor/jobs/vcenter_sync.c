@@ -99,7 +99,7 @@ static json_t *describe(const json_t *row, str_t id, const err_t *err, bool is_c
 }
 
 static void add_counts(service_t *sync, json_t *result, const json_t *inventory,
-                       const vcenter_stored_t *stored)
+                       const service_stored_t *stored)
 {
     json_object_set_new(result, "total", json_integer(stored->total));
     json_object_set_new(result, "new", json_integer(stored->added));
@@ -117,7 +117,7 @@ static void add_counts(service_t *sync, json_t *result, const json_t *inventory,
 static err_t *sync_one(service_t *sync, const json_t *row)
 {
     json_t *inventory = NULL;
-    vcenter_stored_t stored = {0};
+    service_stored_t stored = {0};
     bool has_row = json_object_get(row, "sync_enabled") != NULL && json_object_get(row, "is_primary") != NULL;
     str_t name = read_json_str(row, "name"), id = has_row ? read_json_str(row, "id") : STR_NULL;
     int64_t began = clock_mono_us();
